@@ -1,0 +1,215 @@
+//! Prometheus Alertmanager's webhook, version 4, and what is compatible with it (Grafana's contact points).
+//!
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
+//!
+//! Fields are read leniently: a type that drifts is taken as text, an unknown field of an alert is kept as an
+//! annotation. `groupLabels`, `commonLabels` and `commonAnnotations` repeat what every alert says itself.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use prunella_schemas::{AlertStatus, Severity};
+use prunella_stream::{Digest, Rejection};
+use serde::Deserialize;
+
+use crate::draft::{Batch, Draft, Times};
+use crate::json::{Alerts, Json, Text};
+use crate::labels::{Labels, first};
+use crate::payload;
+use crate::source::Source;
+use crate::{time, words};
+
+/// The format.
+#[derive(Debug)]
+pub(crate) struct Alertmanager;
+
+/// Name of the alert that stands for those that Alertmanager cut off (`max_alerts`): they must not be missed.
+const TRUNCATED: &str = "AlertmanagerTruncatedAlerts";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhook<'a> {
+    #[serde(borrow, default)]
+    receiver: Text<'a>,
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    alerts: Option<Alerts<Alert<'a>>>,
+    #[serde(borrow, default)]
+    group_key: Text<'a>,
+    #[serde(borrow, default, rename = "externalURL")]
+    external_url: Text<'a>,
+    #[serde(borrow, default)]
+    truncated_alerts: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Alert<'a> {
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(default)]
+    labels: Labels,
+    #[serde(default)]
+    annotations: Labels,
+    #[serde(borrow, default)]
+    starts_at: Text<'a>,
+    #[serde(borrow, default)]
+    ends_at: Text<'a>,
+    #[serde(borrow, default, rename = "generatorURL")]
+    generator_url: Text<'a>,
+    #[serde(borrow, default)]
+    fingerprint: Text<'a>,
+    #[serde(borrow, flatten)]
+    unknown: Json<'a>,
+}
+
+/// What orders a payload.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Order<'a> {
+    #[serde(borrow, default)]
+    group_key: Text<'a>,
+}
+
+impl Source for Alertmanager {
+    fn name(&self) -> &'static str {
+        "alertmanager"
+    }
+
+    fn ordering_key(&self, text: &str) -> Result<Option<String>, Rejection> {
+        let order: Order<'_> =
+            serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
+        Ok(order.group_key.filled().map(Cow::into_owned))
+    }
+
+    fn normalize(&self, text: &str, batch: &mut Batch<'_>) -> Result<(), Rejection> {
+        let webhook: Webhook<'_> =
+            serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
+        let group = Group {
+            receiver: webhook.receiver.0.into_owned(),
+            group_key: webhook.group_key.0.into_owned(),
+            external_url: webhook.external_url.0.into_owned(),
+            status: words::status(&webhook.status.0),
+            truncated: webhook.truncated_alerts.0.parse().unwrap_or_default(),
+        };
+        for alert in webhook.alerts.unwrap_or_default().0 {
+            batch.push(group.draft(alert))?;
+        }
+        if group.truncated > 0 {
+            let draft = group.truncated(batch);
+            batch.push(draft)?;
+        }
+        if batch.alerts().is_empty() {
+            return Err(Rejection::new(
+                "no_alerts",
+                "the payload holds no `alerts`; an Alertmanager webhook always does: check the source's name",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a payload says of all its alerts.
+struct Group {
+    receiver: String,
+    group_key: String,
+    external_url: String,
+    status: Option<AlertStatus>,
+    truncated: u64,
+}
+
+impl Group {
+    fn draft(&self, alert: Alert<'_>) -> Draft {
+        let status = words::status(&alert.status.0);
+        let mut draft = Draft {
+            name: name(&alert.labels.0),
+            fingerprint: alert.fingerprint.filled().map(Cow::into_owned),
+            status: status.or(self.status).unwrap_or_default(),
+            times: Times {
+                at: None,
+                starts: time::parse(&alert.starts_at.0),
+                ends: time::parse(&alert.ends_at.0),
+            },
+            labels: alert.labels.0,
+            annotations: alert.annotations.0,
+            ..Draft::default()
+        };
+        if status.is_none() {
+            draft.keep("status", alert.status.0.into_owned());
+        }
+        if draft.times.starts.is_none() {
+            draft.keep("startsAt", alert.starts_at.0.into_owned());
+        }
+        draft.keep("generatorURL", alert.generator_url.0.into_owned());
+        draft.keep("externalURL", self.external_url.clone());
+        draft.keep("groupKey", self.group_key.clone());
+        draft.keep("receiver", self.receiver.clone());
+        if let Json::Object(unknown) = alert.unknown {
+            for (name, value) in unknown {
+                draft.keep(&name, value.text());
+            }
+        }
+        draft
+    }
+
+    /// The alert that stands for those that were cut off. It is of the domain of the others, since a group is
+    /// of one domain wherever grouping is by it; it began when the first of the others did, so that it is the
+    /// same occurrence each time that Alertmanager repeats the group.
+    fn truncated(&self, batch: &Batch<'_>) -> Draft {
+        let others = batch.alerts();
+        let labels = [
+            ("alertname", TRUNCATED),
+            ("groupKey", &self.group_key),
+            ("receiver", &self.receiver),
+        ];
+        let parts: [&[u8]; 4] = [
+            TRUNCATED.as_bytes(),
+            batch.source().as_bytes(),
+            self.group_key.as_bytes(),
+            self.receiver.as_bytes(),
+        ];
+        Draft {
+            name: TRUNCATED.to_owned(),
+            fingerprint: Some(Digest::of(&parts).hex()),
+            severity: Some(Severity::Warning),
+            status: self.status.unwrap_or_default(),
+            value: Some(self.truncated as f64),
+            times: Times {
+                at: Some(batch.received_at()),
+                starts: others.iter().map(|alert| alert.starts_at).min(),
+                ends: None,
+            },
+            domain: others.first().map(|alert| alert.domain.clone()),
+            labels: labels
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            description: Some(format!(
+                "Alertmanager cut {} alerts off this group (max_alerts); they are not known here. Raise \
+                 max_alerts of receiver {}, or group more finely.",
+                self.truncated, self.receiver
+            )),
+            ..Draft::default()
+        }
+    }
+}
+
+/// Alertmanager requires at least one label, but no name among them.
+fn name(labels: &BTreeMap<String, String>) -> String {
+    first(labels, &["alertname"]).unwrap_or("unnamed").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_of_one_group_share_their_ordering_key() {
+        let key = |text: &str| Alertmanager.ordering_key(text);
+        let group = "{}:{alertname=\"Hot\"}";
+        let payload = serde_json::json!({"alerts": [{"labels": {"a": "b"}}], "groupKey": group});
+        assert_eq!(key(&payload.to_string()), Ok(Some(group.to_owned())));
+        assert_eq!(key(r#"{"alerts": []}"#), Ok(None));
+        assert_eq!(key("{").unwrap_err().class, "truncated_json");
+    }
+}

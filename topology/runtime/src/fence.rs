@@ -1,0 +1,79 @@
+//! The marks that owners leave in the metadata of committed offsets, and fencing by them.
+
+use std::collections::BTreeSet;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaResult;
+
+use crate::producer::fence;
+
+const OWNER: &str = "prunella owner ";
+const RELEASED: &str = "prunella released ";
+
+/// What the metadata of a committed offset says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Nothing: no commit yet, or one by a tool.
+    None,
+    /// The owner's transactional id: it may have a transaction open.
+    Owner(String),
+    /// Handed over cleanly: no transaction is open. The token names the release.
+    Released(String),
+    /// Written by something else.
+    Foreign,
+}
+
+impl Mark {
+    pub(crate) fn read(metadata: &str) -> Self {
+        if let Some(id) = metadata.strip_prefix(OWNER) {
+            Mark::Owner(id.to_owned())
+        } else if let Some(token) = metadata.strip_prefix(RELEASED) {
+            Mark::Released(token.to_owned())
+        } else if metadata.is_empty() {
+            Mark::None
+        } else {
+            Mark::Foreign
+        }
+    }
+
+    pub(crate) fn owner(id: &str) -> String {
+        format!("{OWNER}{id}")
+    }
+
+    pub(crate) fn released(token: &str) -> String {
+        format!("{RELEASED}{token}")
+    }
+}
+
+/// Fences dead owners, side by side: each call waits for the broker.
+pub(crate) fn fence_all(base: &ClientConfig, owners: &BTreeSet<String>) -> KafkaResult<()> {
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = owners
+            .iter()
+            .map(|owner| scope.spawn(move || fence(base, owner)))
+            .collect();
+        for call in calls {
+            match call.join() {
+                Ok(outcome) => outcome?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_read_back() {
+        assert_eq!(
+            Mark::read(&Mark::owner("a.b.0")),
+            Mark::Owner("a.b.0".into())
+        );
+        assert_eq!(Mark::read(&Mark::released("t")), Mark::Released("t".into()));
+        assert_eq!(Mark::read(""), Mark::None);
+        assert_eq!(Mark::read("someone else"), Mark::Foreign);
+    }
+}

@@ -1,0 +1,252 @@
+//! The transactional producer of a stream thread, and what its errors mean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use prunella_stream::transaction::{Guarantee, Reply};
+use prunella_stream::{Header as StreamHeader, Millis};
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{TopicPartitionList, util::Timeout};
+
+use crate::kafka::log_line;
+
+/// Longest one call of a transaction may take.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Counts records that could not be delivered.
+#[derive(Clone, Default)]
+pub(crate) struct DeliveryContext {
+    failed: Arc<AtomicU64>,
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason, "producer error");
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        if let Err((error, _)) = result {
+            tracing::warn!(%error, "a record was not delivered");
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One record to produce.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: Option<i32>,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) timestamp: Millis,
+    pub(crate) headers: &'a [StreamHeader<'a>],
+}
+
+/// A producer that follows the commands of a transaction.
+pub(crate) struct TransactionalProducer {
+    producer: BaseProducer<DeliveryContext>,
+    context: DeliveryContext,
+    guarantee: Guarantee,
+    failed_before: u64,
+}
+
+impl TransactionalProducer {
+    /// Creates it and, for exactly once, fences whoever used this id before: their open transaction aborts.
+    pub(crate) fn create(
+        base: &ClientConfig,
+        id: &str,
+        guarantee: Guarantee,
+        transaction_timeout_ms: u32,
+    ) -> KafkaResult<Self> {
+        let mut config = base.clone();
+        config
+            .set("client.id", id)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "0")
+            .set("batch.size", "262144")
+            .set("compression.type", "none")
+            .set("queue.buffering.max.messages", "2000000")
+            .set("queue.buffering.max.kbytes", "1048576")
+            .set("delivery.report.only.error", "true")
+            .set("retry.backoff.ms", "5")
+            .set("retry.backoff.max.ms", "20");
+        if guarantee == Guarantee::ExactlyOnce {
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", transaction_timeout_ms.to_string());
+        }
+        let context = DeliveryContext::default();
+        let producer: BaseProducer<DeliveryContext> =
+            config.create_with_context(context.clone())?;
+        if guarantee == Guarantee::ExactlyOnce {
+            init_transactions(&producer)?;
+        }
+        Ok(Self {
+            producer,
+            context,
+            guarantee,
+            failed_before: 0,
+        })
+    }
+
+    pub(crate) fn begin(&mut self) -> Reply {
+        self.failed_before = self.failures();
+        reply("begin", self.producer.begin_transaction())
+    }
+
+    /// Hands a record to the client's queue; waits while the queue is full.
+    pub(crate) fn send(&self, outgoing: &Outgoing<'_>) -> KafkaResult<()> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(outgoing.topic).timestamp(outgoing.timestamp);
+        if let Some(partition) = outgoing.partition {
+            record = record.partition(partition);
+        }
+        if let Some(key) = outgoing.key {
+            record = record.key(key);
+        }
+        if let Some(value) = outgoing.value {
+            record = record.payload(value);
+        }
+        if !outgoing.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            for header in outgoing.headers {
+                headers = headers.insert(Header {
+                    key: header.name,
+                    value: Some(header.value),
+                });
+            }
+            record = record.headers(headers);
+        }
+        let give_up = Instant::now() + CALL;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < give_up =>
+                {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        metadata: &ConsumerGroupMetadata,
+    ) -> Reply {
+        reply(
+            "send offsets",
+            self.producer
+                .send_offsets_to_transaction(offsets, metadata, CALL),
+        )
+    }
+
+    /// Waits until every record has been acknowledged. The client library's own flush waits in steps of 100 ms.
+    pub(crate) fn flush(&self) -> Reply {
+        let give_up = Instant::now() + CALL;
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            if Instant::now() > give_up {
+                tracing::warn!("the broker did not acknowledge all records in time");
+                return Reply::Fatal;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        if self.failures() == self.failed_before {
+            Reply::Done
+        } else {
+            Reply::Abortable
+        }
+    }
+
+    pub(crate) fn commit(&self) -> Reply {
+        match self.flush() {
+            Reply::Done => {}
+            other => return other,
+        }
+        reply("commit", self.producer.commit_transaction(CALL))
+    }
+
+    pub(crate) fn abort(&mut self) -> Reply {
+        let reply = reply("abort", self.producer.abort_transaction(CALL));
+        self.failed_before = self.failures();
+        reply
+    }
+
+    pub(crate) fn guarantee(&self) -> Guarantee {
+        self.guarantee
+    }
+
+    fn failures(&self) -> u64 {
+        self.context.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// Fences whoever holds this transactional id: its open transaction aborts and its later commits fail.
+pub(crate) fn fence(base: &ClientConfig, id: &str) -> KafkaResult<()> {
+    let mut config = base.clone();
+    config
+        .set("transactional.id", id)
+        .set("retry.backoff.ms", "5")
+        .set("retry.backoff.max.ms", "20");
+    let producer: BaseProducer<DeliveryContext> =
+        config.create_with_context(DeliveryContext::default())?;
+    init_transactions(&producer)
+}
+
+fn init_transactions(producer: &BaseProducer<DeliveryContext>) -> KafkaResult<()> {
+    let give_up = Instant::now() + Duration::from_secs(60);
+    loop {
+        match producer.init_transactions(Timeout::After(CALL)) {
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && Instant::now() < give_up =>
+            {
+                tracing::debug!(%error, "init_transactions again");
+            }
+            other => return other,
+        }
+    }
+}
+
+fn reply(call: &'static str, result: KafkaResult<()>) -> Reply {
+    let error = match result {
+        Ok(()) => return Reply::Done,
+        Err(error) => error,
+    };
+    let KafkaError::Transaction(cause) = &error else {
+        tracing::warn!(call, %error, "transaction call failed");
+        return Reply::Fatal;
+    };
+    let reply = if cause.is_fatal() {
+        Reply::Fatal
+    } else if cause.txn_requires_abort() {
+        Reply::Abortable
+    } else if cause.is_retriable() {
+        Reply::Retriable
+    } else {
+        Reply::Fatal
+    };
+    tracing::warn!(call, code = %cause.name(), error = %cause, ?reply, "transaction call failed");
+    reply
+}

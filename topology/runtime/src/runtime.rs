@@ -1,0 +1,364 @@
+//! One process: its stages, their threads, and how they end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use prunella_stream::transaction::{Guarantee, Transaction};
+use prunella_stream::{Source, SourceKind, Task};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+
+use crate::broadcast::Broadcast;
+use crate::clock::{boot_millis, wall_millis};
+use crate::config::{Assignment, ConfigError, KafkaConfig, Prefixed, RuntimeConfig};
+use crate::effects::{EffectRunner, Lease};
+use crate::kafka::client_config;
+use crate::metrics::Metrics;
+use crate::rebalance::RebalanceContext;
+use crate::stream_thread::{Batch, StreamThread};
+
+/// Makes a stage's task for a partition.
+pub type MakeTask = Arc<dyn Fn(i32) -> Box<dyn Task> + Send + Sync>;
+
+/// A stage to run.
+#[derive(Clone)]
+pub struct StageSpec {
+    /// Application id.
+    pub app: &'static str,
+    /// What it reads.
+    pub sources: &'static [Source],
+    /// What it writes.
+    pub sinks: &'static [&'static str],
+    /// Makes its tasks.
+    pub make: MakeTask,
+}
+
+/// Why a process cannot go on.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two processes have one name.
+    #[error(
+        "another process runs as `{0}`: give each process a `runtime.instance` of its own; this one ends so that the two do not fence each other for ever"
+    )]
+    NameInUse(String),
+    /// State was restored, but not the offsets that belong to it.
+    #[error(
+        "group {group} has no offset of ours for {topic} partition {partition}, but its changelog holds state: the offsets expired or were reset, and going on would process alerts twice. If that is wanted, set `runtime.accept_lost_offsets = true` for one start; else delete the changelog's records too"
+    )]
+    LostOffsets {
+        /// Consumer group.
+        group: String,
+        /// Input topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+    },
+    /// A changelog cannot be read.
+    #[error("{0}")]
+    Changelog(String),
+    /// A topic is not there.
+    #[error("topic {0} is not there: run `prunella topology topics --apply`")]
+    MissingTopic(String),
+    /// Kafka says no.
+    #[error("kafka: {0}; `prunella doctor` finds out more")]
+    Kafka(#[from] KafkaError),
+    /// A thread died.
+    #[error("a stream thread panicked: {0}; please report it")]
+    Panicked(String),
+}
+
+/// What the process tells its supervisor.
+#[derive(Debug, Default)]
+pub struct Health {
+    threads: Mutex<BTreeMap<String, bool>>,
+    failed: Mutex<Option<RuntimeError>>,
+}
+
+impl Health {
+    pub(crate) fn set_ready(&self, thread: &str, ready: bool) {
+        lock(&self.threads).insert(thread.to_owned(), ready);
+    }
+
+    /// Threads that are not ready: not assigned, or restoring.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        let threads = lock(&self.threads);
+        threads
+            .iter()
+            .filter(|(_, ready)| !**ready)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// The failure that ends the process, if there is one.
+    #[must_use]
+    pub fn failure(&self) -> Option<RuntimeError> {
+        lock(&self.failed).clone()
+    }
+
+    fn fail(&self, error: RuntimeError) {
+        let mut failed = lock(&self.failed);
+        if failed.is_none() {
+            *failed = Some(error);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What the threads of a process share.
+pub(crate) struct Shared {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) base: ClientConfig,
+    pub(crate) prefix: Prefixed,
+    pub(crate) broadcast: Broadcast,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) runner: Arc<dyn EffectRunner>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: AtomicBool,
+    /// When the process began: makes the tokens of its releases its own.
+    pub(crate) started: i64,
+}
+
+/// The running stages of a process.
+pub struct Runtime {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Runtime {
+    /// Starts the stages. Returns at once; [`Health`] tells when they are ready.
+    ///
+    /// # Errors
+    /// A wrong setting, a missing topic, or a broker that cannot be reached.
+    pub fn start(
+        kafka: &KafkaConfig,
+        config: RuntimeConfig,
+        stages: Vec<StageSpec>,
+        broadcast: Broadcast,
+        runner: Arc<dyn EffectRunner>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, RuntimeError> {
+        config.validate()?;
+        let shared = Arc::new(Shared {
+            base: client_config(kafka),
+            prefix: Prefixed(kafka.prefix.clone()),
+            broadcast,
+            metrics,
+            runner,
+            health: Arc::default(),
+            stop: AtomicBool::new(false),
+            started: wall_millis(),
+            config,
+        });
+        let mut runtime = Self {
+            shared,
+            threads: Vec::new(),
+        };
+        runtime.start_broadcast()?;
+        for stage in stages {
+            for thread in 0..runtime.shared.config.threads {
+                if let Err(error) = runtime.start_thread(&stage, thread) {
+                    runtime.stop();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// State of the process.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.shared.health)
+    }
+
+    /// Asks every thread to finish what it has begun.
+    pub fn request_stop(&self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Stops: commits, drains, releases, leaves. Returns when all threads have ended.
+    pub fn stop(self) {
+        self.request_stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a stream thread panicked");
+            }
+        }
+        self.shared.broadcast.stop();
+    }
+
+    fn start_broadcast(&mut self) -> Result<(), RuntimeError> {
+        let shared = Arc::clone(&self.shared);
+        let spawned = std::thread::Builder::new()
+            .name("broadcast".to_owned())
+            .spawn(move || {
+                if let Err(error) = shared.broadcast.run(&shared.base, &shared.prefix) {
+                    shared.health.fail(error.into());
+                }
+            });
+        // It ends when the broadcast log is stopped, after the stream threads.
+        spawned
+            .map(drop)
+            .map_err(|error| RuntimeError::Panicked(error.to_string()))
+    }
+
+    fn start_thread(&mut self, stage: &StageSpec, number: usize) -> Result<(), RuntimeError> {
+        let mut thread = self.stream_thread(stage, number)?;
+        let name = format!("{}-{number}", stage.app);
+        let shared = Arc::clone(&self.shared);
+        shared.health.set_ready(&thread.id, false);
+        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                thread.renew_producer()?;
+                thread.join_group()?;
+                thread.run()
+            }));
+            let error = match outcome {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => RuntimeError::Panicked(thread.id.clone()),
+            };
+            tracing::error!(stage = thread.spec.app, %error, "stream thread ended");
+            thread.shared.health.fail(error);
+            thread.consumer.context().close();
+        });
+        let handle = spawned.map_err(|error| RuntimeError::Panicked(error.to_string()))?;
+        self.threads.push(handle);
+        Ok(())
+    }
+
+    fn stream_thread(
+        &self,
+        stage: &StageSpec,
+        number: usize,
+    ) -> Result<StreamThread, RuntimeError> {
+        let shared = &self.shared;
+        let prefix = &shared.prefix;
+        let id = prefix.name(&format!(
+            "{}.{}.{number}",
+            stage.app, shared.config.instance
+        ));
+        let group = prefix.name(stage.app);
+        let consumer: BaseConsumer<RebalanceContext> =
+            consumer_config(shared, &group, &id).create_with_context(RebalanceContext::default())?;
+        let lease = Lease::new(shared.config.session_timeout_ms);
+        let thread = StreamThread {
+            source_topics: stage
+                .sources
+                .iter()
+                .map(|source| prefix.name(source.topic))
+                .collect(),
+            sink_topics: stage.sinks.iter().map(|sink| prefix.name(sink)).collect(),
+            dead_letter_topics: stage
+                .sources
+                .iter()
+                .map(|source| prefix.name(&format!("{}.dlq", source.topic)))
+                .collect(),
+            changelog: prefix.name(&format!("{}-changelog", stage.app)),
+            consumer: Arc::new(consumer),
+            shared: Arc::clone(shared),
+            spec: stage.clone(),
+            id,
+            group,
+            producer: None,
+            metadata: None,
+            machine: Transaction::new(shared.config.guarantee),
+            slots: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            lease,
+            settled: crossbeam_channel::unbounded(),
+            in_flight: Default::default(),
+            batch: Batch::default(),
+            commit_begun: boot_millis(),
+            rebuild_wanted: false,
+            paused: false,
+            releases: 0,
+        };
+        if shared.config.assignment == Assignment::Group {
+            thread.check_topics()?;
+        }
+        Ok(thread)
+    }
+}
+
+impl StreamThread {
+    /// Every topic must be there before anything is processed: a missing one would stop a transaction midway.
+    fn check_topics(&self) -> Result<(), RuntimeError> {
+        let topics = self
+            .source_topics
+            .iter()
+            .chain(&self.sink_topics)
+            .chain(&self.dead_letter_topics);
+        for topic in topics.chain(std::iter::once(&self.changelog)) {
+            let metadata = self
+                .consumer
+                .fetch_metadata(Some(topic), Duration::from_secs(15))?;
+            let there = metadata
+                .topics()
+                .iter()
+                .any(|found| found.error().is_none() && !found.partitions().is_empty());
+            if !there {
+                return Err(RuntimeError::MissingTopic(topic.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins after the producer's id was fenced and before any offset is read.
+    fn join_group(&self) -> Result<(), RuntimeError> {
+        if self.shared.config.assignment == Assignment::All {
+            return Ok(());
+        }
+        let topics: Vec<&str> = self
+            .spec
+            .sources
+            .iter()
+            .zip(&self.source_topics)
+            .filter(|(source, _)| source.kind == SourceKind::Keyed)
+            .map(|(_, topic)| topic.as_str())
+            .collect();
+        self.consumer.subscribe(&topics).map_err(RuntimeError::from)
+    }
+}
+
+fn consumer_config(shared: &Shared, group: &str, id: &str) -> ClientConfig {
+    let session = shared.config.session_timeout_ms;
+    let mut config = shared.base.clone();
+    config
+        .set("client.id", id)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", session.to_string())
+        .set(
+            "heartbeat.interval.ms",
+            (session / 5).clamp(200, 2_000).to_string(),
+        )
+        .set("max.poll.interval.ms", session.max(30_000).to_string())
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.error.backoff.ms", "50")
+        .set("queued.max.messages.kbytes", "65536");
+    if shared.config.assignment == Assignment::Group {
+        config.set("group.instance.id", id);
+    }
+    if shared.config.guarantee == Guarantee::AtLeastOnce {
+        config.set("isolation.level", "read_uncommitted");
+    }
+    config
+}
