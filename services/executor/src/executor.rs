@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prunella_schemas::spec::{API_CALL, NOTIFICATION};
-use prunella_schemas::state::{Answered, Claim, ClaimPhase};
+use prunella_schemas::state::{Claim, ClaimPhase};
 use prunella_schemas::{Action, ResultStatus, Switch};
 use prunella_stream::{Clock, Context, Digest, EffectRequest, OpenEffect, Processor, Rejection};
 
@@ -46,18 +46,16 @@ impl Executor {
         let id = identity(&action.action_id);
         let task = identity(&action.idempotency_key);
         state.answered.expire(cx.now(), FORGET);
-        let earlier = state.answered.get(&task).copied();
+        let earlier = state.answered.get(&task);
         // A replayed action has its result already, or will get it.
         if state.open.contains(&id) || earlier.is_some_and(|told| told.attempt >= action.attempt) {
             return;
         }
-        let refusal = refusal(state, cx, &action).or_else(|| earlier.and_then(against_retry));
-        if let Some(verdict) = refusal {
+        if let Some(verdict) = refusal(state, cx, &action) {
             self.answer(state, cx, &action, &Claim::default(), verdict);
             return;
         }
-        let doubtful = earlier.is_some_and(|told| told.status == ResultStatus::Unknown);
-        self.open(state, cx, id, action, doubtful);
+        self.open(state, cx, id, action);
     }
 
     fn open(
@@ -66,22 +64,17 @@ impl Executor {
         cx: &mut Context<'_, Self>,
         id: Digest,
         mut action: Action,
-        doubtful: bool,
     ) {
         // The guards' verdicts are on the topic; nothing here looks at them again.
         action.guards.clear();
         let line = line_of(&action);
-        let must_probe = doubtful && action.mutating;
+        let trace = cx
+            .trace()
+            .map(|trace| String::from_utf8_lossy(trace).into_owned());
         let claim = Claim {
             sequence: state.place(line),
             phase: ClaimPhase::Queued,
-            redo: must_probe,
-            cause: if must_probe {
-                "the outcome of an earlier attempt is unknown".to_owned()
-            } else {
-                String::new()
-            },
-            trace: cx.trace().map(|trace| String::from_utf8_lossy(trace).into_owned()),
+            trace,
             ..Claim::default()
         };
         let not_after = action.not_after;
@@ -89,16 +82,22 @@ impl Executor {
         let action = Arc::new(action);
         state.open.put(id, Open { claim, action });
         self.advance(state, cx, line);
-        let waits = state.open.get(&id).is_some_and(|open| open.claim.phase == ClaimPhase::Queued);
-        if waits {
-            cx.set_timer(Clock::Processing, Timer::Action(id), not_after.saturating_add(1));
+        let waits = |open: &Open| open.claim.phase == ClaimPhase::Queued;
+        if state.open.get(&id).is_some_and(waits) {
+            let due = not_after.saturating_add(1);
+            cx.set_timer(Clock::Processing, Timer::Action(id), due);
         }
     }
 
     /// Lets those in a line begin whose turn it is.
-    pub(crate) fn advance(&self, state: &mut ExecutorState, cx: &mut Context<'_, Self>, line: Line) {
+    pub(crate) fn advance(
+        &self,
+        state: &mut ExecutorState,
+        cx: &mut Context<'_, Self>,
+        line: Line,
+    ) {
         while let Some(id) = state.first(line) {
-            let Some(open) = state.open.get(&id).cloned() else {
+            let Some(mut open) = state.open.get(&id).cloned() else {
                 return;
             };
             let full = line == READS && *state.reads.get() >= self.settings.reads_in_flight;
@@ -109,14 +108,33 @@ impl Executor {
                 state.lines.0.remove(&(line, open.claim.sequence));
                 state.reads.change(|reads| *reads += 1);
             }
-            let flow = if open.claim.redo {
-                self.probe(state, cx, id, open)
-            } else {
-                self.act(state, cx, id, open)
-            };
-            if flow == Flow::Open && line != READS {
-                return;
+            open.claim.phase = ClaimPhase::Acting;
+            self.begin(state, cx, id, open);
+        }
+    }
+
+    /// Begins with an action whose turn has come. What became of an earlier attempt, which may have stood before
+    /// it in the line, is looked at now: what has succeeded is not done again, and what is unknown is asked for.
+    fn begin(
+        &self,
+        state: &mut ExecutorState,
+        cx: &mut Context<'_, Self>,
+        id: Digest,
+        mut open: Open,
+    ) -> Flow {
+        let task = identity(&open.action.idempotency_key);
+        let earlier = state.answered.get(&task).copied();
+        match earlier.map(|earlier| (earlier.status, earlier.attempt)) {
+            Some((ResultStatus::Succeeded, attempt)) => {
+                let verdict = Verdict::succeeded_before(attempt);
+                self.conclude(state, cx, id, &open, verdict)
             }
+            Some((ResultStatus::Unknown, attempt)) if open.action.mutating => {
+                open.claim.redo = true;
+                open.claim.cause = format!("the outcome of attempt {attempt} is unknown");
+                self.probe(state, cx, id, open)
+            }
+            _ => self.act(state, cx, id, open),
         }
     }
 
@@ -151,7 +169,10 @@ impl Executor {
         mut open: Open,
     ) -> Flow {
         if !crate::probe::declared(&open.action) {
-            let cause = format!("{}; no probe is declared: a person must look", open.claim.cause);
+            let cause = format!(
+                "{}; no probe is declared: a person must look",
+                open.claim.cause
+            );
             return self.conclude(state, cx, id, &open, Verdict::unknown(cause));
         }
         open.claim.phase = ClaimPhase::Probing;
@@ -170,7 +191,9 @@ impl Executor {
         timeout_ms: i64,
     ) {
         open.claim.attempt += 1;
-        open.claim.deadline = cx.now().saturating_add(timeout_ms + self.settings.margin_ms);
+        open.claim.deadline = cx
+            .now()
+            .saturating_add(timeout_ms + self.settings.margin_ms);
         let attempt = u32::try_from(open.claim.attempt).unwrap_or(u32::MAX);
         let trace = open.claim.trace.as_deref();
         cx.ask(EffectRequest {
@@ -202,7 +225,8 @@ impl Executor {
             .map(|(id, _)| *id)
             .collect();
         for id in lost {
-            self.doubt(state, cx, id);
+            let cause = "no report of the effect came in time";
+            self.doubt(state, cx, id, cause);
         }
         if !state.open.is_empty() {
             self.set_sweep(state, cx);
@@ -246,16 +270,15 @@ impl Processor for Executor {
     type Timer = Timer;
     const APP: &'static str = "executor";
 
-    fn learn(
-        &self,
-        state: &mut ExecutorState,
-        input: &ExecutorInput<'_>,
-    ) -> Result<(), Rejection> {
+    fn learn(&self, state: &mut ExecutorState, input: &ExecutorInput<'_>) -> Result<(), Rejection> {
         let ExecutorInput::Switch(switch) = input else {
             return Ok(());
         };
         let name = String::from_utf8_lossy(&switch.key);
-        let removed = || Switch { name: name.into_owned(), ..Switch::default() };
+        let removed = || Switch {
+            name: name.into_owned(),
+            ..Switch::default()
+        };
         let switch = switch.value.clone().unwrap_or_else(removed);
         state.switches.change(|view| view.learn(&switch));
         Ok(())
@@ -298,15 +321,19 @@ impl Processor for Executor {
         effect: OpenEffect,
     ) {
         if state.open.contains(&effect.id) {
-            self.doubt(state, context, effect.id);
+            let cause = "the executor stopped while the effect was under way";
+            self.doubt(state, context, effect.id, cause);
         } else {
             context.close_effect(&effect.id);
         }
     }
 
     fn rebuild(&self, state: &mut ExecutorState) {
-        let open: Vec<(Digest, Open)> =
-            state.open.iter().map(|(id, open)| (*id, open.clone())).collect();
+        let open: Vec<(Digest, Open)> = state
+            .open
+            .iter()
+            .map(|(id, open)| (*id, open.clone()))
+            .collect();
         for (id, open) in open {
             state.line_up(id, &open);
         }
@@ -318,11 +345,7 @@ pub(crate) fn under_way(phase: ClaimPhase) -> bool {
 }
 
 /// Why an action may not be begun now, if it may not.
-fn refusal(
-    state: &ExecutorState,
-    cx: &Context<'_, Executor>,
-    action: &Action,
-) -> Option<Verdict> {
+fn refusal(state: &ExecutorState, cx: &Context<'_, Executor>, action: &Action) -> Option<Verdict> {
     if action.kind != API_CALL && action.kind != NOTIFICATION {
         return Some(Verdict::failed(format!(
             "this version cannot run `{}`: it runs {API_CALL} and {NOTIFICATION}",
@@ -346,14 +369,6 @@ fn expired(cx: &Context<'_, Executor>, action: &Action) -> Option<Verdict> {
     (action.not_after < cx.now()).then(|| {
         let late = cx.now().saturating_sub(action.not_after);
         Verdict::expired(format!("its time to be begun ended {late} ms ago"))
-    })
-}
-
-/// What an earlier attempt's answer says about a retry of the same task.
-fn against_retry(earlier: Answered) -> Option<Verdict> {
-    (earlier.status == ResultStatus::Succeeded).then(|| {
-        let attempt = earlier.attempt;
-        Verdict::succeeded_before(format!("attempt {attempt} had succeeded: it was not done again"))
     })
 }
 

@@ -35,7 +35,10 @@ pub(crate) fn read(action: &Action, outcome: &EffectOutcome) -> Answer {
     variables.set("status", &status);
     variables.set("body", &body);
     let done = holds(&probe.done_if, &variables);
-    let absent = probe.absent_if.as_deref().map(|text| holds(text, &variables));
+    let absent = probe
+        .absent_if
+        .as_deref()
+        .map(|text| holds(text, &variables));
     match (done, absent) {
         (Ok(true), Some(Ok(true))) => {
             Answer::Unclear("both `done_if` and `absent_if` hold".to_owned())
@@ -53,10 +56,14 @@ fn spec_of(action: &Action) -> Option<ProbeSpec> {
     if action.kind != API_CALL {
         return None;
     }
-    serde_json::from_str::<ApiCallSpec>(&action.spec).ok()?.probe
+    serde_json::from_str::<ApiCallSpec>(&action.spec)
+        .ok()?
+        .probe
 }
 
 fn holds(condition: &str, variables: &Variables) -> Result<bool, String> {
     let condition = Condition::compile(condition).map_err(|error| error.to_string())?;
-    condition.evaluate(variables).map_err(|error| error.to_string())
+    condition
+        .evaluate(variables)
+        .map_err(|error| error.to_string())
 }

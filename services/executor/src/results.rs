@@ -46,8 +46,9 @@ impl Verdict {
         Self::new(ResultStatus::Unknown, cause)
     }
 
-    /// Success of an earlier attempt; the cause says which.
-    pub(crate) fn succeeded_before(cause: String) -> Self {
+    /// Success of an earlier attempt of the same task.
+    pub(crate) fn succeeded_before(attempt: i32) -> Self {
+        let cause = format!("attempt {attempt} had succeeded: it was not done again");
         Self::new(ResultStatus::Succeeded, cause)
     }
 }
@@ -109,9 +110,14 @@ impl Executor {
             None => cx.forward(&result),
         }
         let attempt = action.attempt;
-        let until = action.not_after.max(cx.now()).saturating_add(self.settings.remember_ms);
+        let until = action
+            .not_after
+            .max(cx.now())
+            .saturating_add(self.settings.remember_ms);
         let task = identity(&action.idempotency_key);
-        state.answered.put(task, Answered { attempt, status }, until);
+        state
+            .answered
+            .put(task, Answered { attempt, status }, until);
     }
 }
 

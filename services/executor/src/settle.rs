@@ -41,6 +41,7 @@ impl Executor {
         state: &mut ExecutorState,
         cx: &mut Context<'_, Self>,
         id: Digest,
+        cause: &str,
     ) {
         let Some(mut open) = state.open.get(&id).cloned() else {
             return;
@@ -53,10 +54,10 @@ impl Executor {
         let flow = if open.claim.phase == ClaimPhase::Probing {
             self.probe(state, cx, id, open)
         } else if read {
+            open.claim.cause = cause.to_owned();
             self.act(state, cx, id, open)
         } else {
             open.claim.redo = true;
-            let cause = "the executor stopped while the effect was under way";
             self.wait_out(state, cx, id, open, cause.to_owned())
         };
         if flow == Flow::Closed {
@@ -212,7 +213,9 @@ impl Executor {
         let verdict = match reason {
             _ if probing && spent => {
                 let doubt = &open.claim.cause;
-                Verdict::unknown(format!("{doubt}; the target was not asked: a person must look"))
+                Verdict::unknown(format!(
+                    "{doubt}; the target was not asked: a person must look"
+                ))
             }
             _ if probing => {
                 let doubt = open.claim.cause.clone();
@@ -255,7 +258,7 @@ fn may_arrive_yet(outcome: &EffectOutcome) -> bool {
         && !matches!(outcome.status, Some(408 | 425 | 429));
     match outcome.ended {
         Ended::Lost => true,
-        Ended::Failed => outcome.status.is_some() && !for_good,
+        Ended::Failed => !for_good,
         _ => false,
     }
 }

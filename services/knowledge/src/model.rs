@@ -1,6 +1,6 @@
 //! Rules and playbooks as the stages use them. Field names are the operators' own; times are milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prunella_schemas::Severity;
@@ -20,6 +20,8 @@ pub struct KnowledgeSet {
     pub sources: BTreeMap<String, serde_json::Value>,
     /// Settings that hold for all rules and playbooks.
     pub settings: Settings,
+    /// Playbooks that rules name and that are not there: such rules notify instead of running one.
+    pub missing_playbooks: BTreeSet<String>,
 }
 
 /// Settings of a knowledge set (`settings.yaml`), each with a default.
@@ -132,6 +134,8 @@ pub struct Task {
     pub id: String,
     /// Its name for people.
     pub name: String,
+    /// For people.
+    pub description: String,
     /// Kind of action (`type` in the file): `API_Call`, `Notification`, `Kubernetes_Scale`, ...
     pub kind: String,
     /// For `API_Call`: `METHOD URL` or `METHOD /path`; a template.

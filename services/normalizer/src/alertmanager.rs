@@ -93,7 +93,7 @@ impl Source for Alertmanager {
             status: words::status(&webhook.status.0),
             truncated: webhook.truncated_alerts.0.parse().unwrap_or_default(),
         };
-        for alert in webhook.alerts.unwrap_or_default().0 {
+        for alert in webhook.alerts.map(|alerts| alerts.0).unwrap_or_default() {
             batch.push(group.draft(alert))?;
         }
         if group.truncated > 0 {

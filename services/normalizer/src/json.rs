@@ -75,7 +75,7 @@ pub(crate) fn duplicate<E: de::Error>(key: &str) -> E {
     ))
 }
 
-impl<'de> Deserialize<'de> for Text<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextVisitor;
 
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
     }
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)
     }
@@ -208,7 +208,7 @@ impl Serialize for Json<'_> {
 }
 
 /// A list with no more items than a payload may hold alerts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Alerts<T>(pub(crate) Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Alerts<T> {

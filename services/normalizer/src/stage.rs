@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prunella_knowledge::KnowledgeView;
-use prunella_schemas::{KnowledgeRecord, NormalizedAlert};
+use prunella_schemas::{Compacted, KnowledgeRecord, NormalizedAlert};
 use prunella_stream::{Cell, Codec, Context, FromRecord, Millis, Processor, Record, Rejection};
 use prunella_topology::topics;
 
@@ -60,7 +60,7 @@ prunella_stream::io! {
         /// A payload.
         Raw(RawAlert<'a>) = Keyed topics::RAW_ALERTS,
         /// Knowledge: it describes sources.
-        Knowledge(KnowledgeRecord) = Broadcast topics::KNOWLEDGE,
+        Knowledge(Compacted<KnowledgeRecord>) = Broadcast topics::KNOWLEDGE,
     }
     outputs {
         NormalizedAlert => topics::NORMALIZED_ALERTS,
@@ -95,7 +95,12 @@ impl Processor for Normalizer {
         state: &mut NormalizerState,
         input: &NormalizerInput<'_>,
     ) -> Result<(), Rejection> {
-        if let NormalizerInput::Knowledge(record) = input {
+        // What was removed by hand stays in force until something else is: knowledge is replaced, not removed.
+        if let NormalizerInput::Knowledge(Compacted {
+            value: Some(record),
+            ..
+        }) = input
+        {
             let view = state.view.get().learnt(record)?;
             state.view.set(view);
         }

@@ -46,6 +46,9 @@ impl Slot {
     }
 }
 
+/// Partition and outcome of an effect.
+pub(crate) type Settled = (i32, Completion);
+
 /// The open transaction's size and age.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -74,7 +77,7 @@ pub(crate) struct StreamThread {
     pub(crate) slots: BTreeMap<i32, Slot>,
     pub(crate) parked: BTreeMap<i32, Slot>,
     pub(crate) lease: Arc<Lease>,
-    pub(crate) settled: (Sender<(i32, Completion)>, Receiver<(i32, Completion)>),
+    pub(crate) settled: (Sender<Settled>, Receiver<Settled>),
     pub(crate) in_flight: BTreeSet<(i32, EffectId, u32)>,
     pub(crate) batch: Batch,
     pub(crate) commit_begun: i64,

@@ -178,7 +178,7 @@ impl<P: Processor> Task for StageTask<P> {
         if record.offset < self.positions[record.source] {
             return Accepted::Skipped;
         }
-        self.advance_clock(now);
+        self.now = self.now.max(now);
         self.positions[record.source] = record.offset + 1;
         match self.process(record) {
             Ok(()) => Accepted::Processed,
@@ -198,7 +198,7 @@ impl<P: Processor> Task for StageTask<P> {
         if !self.ready {
             return false;
         }
-        self.advance_clock(now);
+        self.now = self.now.max(now);
         for _ in 0..TICK_LIMIT {
             if self.settle_one() {
                 continue;

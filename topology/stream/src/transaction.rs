@@ -70,6 +70,8 @@ pub struct Transaction {
     guarantee: Guarantee,
     state: State,
     aborts: u32,
+    /// The present command has failed in a way that may yet have done it.
+    uncertain: bool,
 }
 
 impl Transaction {
@@ -80,6 +82,7 @@ impl Transaction {
             guarantee,
             state: State::Idle,
             aborts: 0,
+            uncertain: false,
         }
     }
 
@@ -121,15 +124,36 @@ impl Transaction {
         }
     }
 
-    /// Gives the transaction up: partitions were taken away, or a record could not be produced.
+    /// Gives the transaction up: partitions were taken away, or a record could not be produced. What has
+    /// committed is folded all the same; what may have committed is taken up anew, not undone.
     pub fn give_up(&mut self) {
-        if self.state == State::Idle {
-            return;
-        }
-        self.state = State::Doing(match self.guarantee {
-            Guarantee::ExactlyOnce => Command::Abort,
-            Guarantee::AtLeastOnce => Command::RollBack,
-        });
+        use Guarantee::{AtLeastOnce, ExactlyOnce};
+        let undo = match self.guarantee {
+            ExactlyOnce => State::Doing(Command::Abort),
+            AtLeastOnce => State::Doing(Command::RollBack),
+        };
+        self.state = match (self.state, self.guarantee) {
+            (State::Doing(Command::Begin), _) if !self.uncertain => State::Idle,
+            (State::Doing(Command::Commit), _)
+            | (State::Doing(Command::SendOffsets), AtLeastOnce)
+                if self.uncertain =>
+            {
+                State::Doing(Command::Rebuild)
+            }
+            (State::Open, _)
+            | (
+                State::Doing(
+                    Command::Begin
+                    | Command::Produce
+                    | Command::Flush
+                    | Command::SendOffsets
+                    | Command::Commit,
+                ),
+                _,
+            ) => undo,
+            (state, _) => state,
+        };
+        self.uncertain = false;
     }
 
     /// Tells how the command went.
@@ -137,6 +161,7 @@ impl Transaction {
         let State::Doing(command) = self.state else {
             return;
         };
+        self.uncertain = reply == Reply::Retriable;
         self.state = match reply {
             Reply::Done => self.after(command),
             Reply::Retriable => State::Doing(command),
@@ -155,11 +180,11 @@ impl Transaction {
             (Command::SendOffsets, Guarantee::AtLeastOnce) | (Command::Commit, _) => Command::Fold,
             (Command::Abort, _) => Command::RollBack,
             (Command::RollBack, _) => Command::Rewind,
-            (Command::Fold, _) => {
+            (Command::Fold | Command::Rebuild, _) => {
                 self.aborts = 0;
                 return State::Idle;
             }
-            (Command::Rewind | Command::Rebuild, _) => return State::Idle,
+            (Command::Rewind, _) => return State::Idle,
         };
         State::Doing(next)
     }
@@ -291,6 +316,45 @@ mod tests {
         );
         assert_eq!(commands[3..], [Command::Rebuild]);
         assert!(machine.is_idle());
+    }
+
+    /// Drives an exactly-once machine through these replies, gives up, and returns what it commands then.
+    fn given_up_after(replies: &[Reply]) -> Option<Command> {
+        let mut machine = Transaction::new(Guarantee::ExactlyOnce);
+        machine.open();
+        let (first, rest) = replies.split_at(1.min(replies.len()));
+        run(&mut machine, first);
+        machine.close();
+        run(&mut machine, rest);
+        machine.give_up();
+        machine.command()
+    }
+
+    #[test]
+    fn giving_up_undoes_only_what_cannot_have_committed() {
+        use Reply::{Abortable, Done, Retriable};
+        assert_eq!(given_up_after(&[]), None, "not begun");
+        assert_eq!(given_up_after(&[Done]), Some(Command::Abort), "producing");
+        assert_eq!(
+            given_up_after(&[Done, Done, Done]),
+            Some(Command::Abort),
+            "before the commit"
+        );
+        assert_eq!(
+            given_up_after(&[Done, Done, Done, Retriable]),
+            Some(Command::Rebuild),
+            "a commit whose outcome is unknown"
+        );
+        assert_eq!(
+            given_up_after(&[Done, Done, Done, Done]),
+            Some(Command::Fold),
+            "committed"
+        );
+        assert_eq!(
+            given_up_after(&[Done, Done, Abortable, Done]),
+            Some(Command::RollBack),
+            "given up before"
+        );
     }
 
     #[test]

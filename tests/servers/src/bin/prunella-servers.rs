@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     io::{self, Read, Write as _},
     path::{Path, PathBuf},
+    process::ExitCode,
     thread,
 };
 
@@ -57,8 +58,18 @@ struct KafkaArgs {
     until_stdin_closes: bool,
 }
 
-fn main() -> Result<()> {
-    let Server::Kafka(args) = Cli::parse().server;
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prunella-servers: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let Server::Kafka(args) = cli.server;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

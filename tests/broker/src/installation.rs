@@ -1,0 +1,115 @@
+//! An installation of its own for each test: a prefix, topics, records in, and processes.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use prunella_test_servers::Proc;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tempfile::TempDir;
+
+use crate::ledger::{INPUT, OUTPUT};
+
+/// Topics under a prefix of their own.
+pub struct Installation {
+    /// `host:port,...`
+    pub bootstrap: String,
+    /// Put before every name.
+    pub prefix: String,
+    dir: TempDir,
+}
+
+/// What a ledger process is started with.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerOptions {
+    /// Further arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Installation {
+    /// Makes the ledger's topics.
+    ///
+    /// # Errors
+    /// If the broker does not make them.
+    pub fn new(bootstrap: &str, name: &str, partitions: i32, replication: i32) -> Result<Self> {
+        let installation = Self {
+            bootstrap: bootstrap.to_owned(),
+            prefix: format!("{name}-{}.", std::process::id()),
+            dir: tempfile::tempdir()?,
+        };
+        let names: Vec<String> = [INPUT, OUTPUT, "ledger-in.dlq", "ledger-changelog"]
+            .iter()
+            .map(|topic| installation.name(topic))
+            .collect();
+        let topics: Vec<NewTopic<'_>> = names
+            .iter()
+            .map(|name| {
+                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+                if name.ends_with("changelog") {
+                    topic.set("cleanup.policy", "compact")
+                } else {
+                    topic
+                }
+            })
+            .collect();
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", bootstrap).create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let outcomes = runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))?;
+        for outcome in outcomes {
+            outcome.map_err(|(topic, code)| anyhow::anyhow!("topic {topic}: {code}"))?;
+        }
+        Ok(installation)
+    }
+
+    /// A name with the prefix.
+    #[must_use]
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Produces records to the input: `keys` keys, `each` times.
+    ///
+    /// # Errors
+    /// If the broker does not take them.
+    pub fn produce(&self, keys: usize, each: usize) -> Result<()> {
+        let records = (0..each).flat_map(|_| (0..keys).map(|key| (format!("k{key}"), "count".to_owned())));
+        self.produce_records(records)
+    }
+
+    /// Produces these keys and values.
+    ///
+    /// # Errors
+    /// If the broker does not take them.
+    pub fn produce_records(&self, records: impl Iterator<Item = (String, String)>) -> Result<()> {
+        let topic = self.name(INPUT);
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("partitioner", "murmur2_random")
+            .set("enable.idempotence", "true")
+            .set("queue.buffering.max.messages", "2000000")
+            .create()?;
+        for (key, value) in records {
+            let sent = producer.send(BaseRecord::to(&topic).key(&key).payload(&value));
+            sent.map_err(|(error, _)| error)?;
+        }
+        producer.flush(Duration::from_secs(60)).context("flushing the input")
+    }
+
+    /// Starts a ledger process.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn ledger(&self, program: &str, instance: &str, options: &LedgerOptions) -> Result<Proc> {
+        let mut command = Command::new(program);
+        command
+            .args(["--bootstrap", &self.bootstrap, "--prefix", &self.prefix, "--instance", instance])
+            .args(&options.arguments)
+            .env("RUST_LOG", "info,librdkafka=warn");
+        let log = self.dir.path().join(format!("{instance}.log"));
+        Ok(Proc::start(instance, command, &log)?)
+    }
+}

@@ -1,0 +1,197 @@
+//! The rules of the Kafka edge, each with the case that would break it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use prunella_broker_tests::installation::{Installation, LedgerOptions};
+use prunella_broker_tests::ledger::OUTPUT;
+use prunella_test_servers::{KafkaCluster, Proc, committed_summary, read_committed};
+
+const LEDGER: &str = env!("CARGO_BIN_EXE_ledger");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn installation(name: &str, partitions: i32) -> Installation {
+    Installation::new(KafkaCluster::shared().unwrap(), name, partitions, 1).unwrap()
+}
+
+fn options(arguments: &[&str]) -> LedgerOptions {
+    LedgerOptions {
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+    }
+}
+
+fn start(installation: &Installation, instance: &str, arguments: &[&str]) -> Proc {
+    installation.ledger(LEDGER, instance, &options(arguments)).unwrap()
+}
+
+fn wait_ready(process: &mut Proc) {
+    process.wait_for_log("ready", 0, PATIENCE).unwrap();
+}
+
+/// Numbers seen for each key, in the order of the log.
+fn counts(installation: &Installation) -> BTreeMap<String, Vec<i64>> {
+    let topic = installation.name(OUTPUT);
+    let mut counts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for record in read_committed(&installation.bootstrap, &topic, PATIENCE).unwrap() {
+        let key = String::from_utf8(record.key.unwrap()).unwrap();
+        let number = String::from_utf8(record.value.unwrap()).unwrap().parse().unwrap();
+        counts.entry(key).or_default().push(number);
+    }
+    counts
+}
+
+/// Waits until the output holds so many committed records, then until it stays so.
+fn wait_for_output(installation: &Installation, records: u64) {
+    let topic = installation.name(OUTPUT);
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let seen = committed_summary(&installation.bootstrap, &topic, PATIENCE).unwrap();
+        if seen.records >= records && !seen.has_open_transaction() {
+            return;
+        }
+        assert!(Instant::now() < give_up, "{} of {records} records came out", seen.records);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// What is wrong with the ledger, if anything: every key counts from 1 without gap or repetition.
+fn fault(installation: &Installation, keys: usize, each: i64) -> Option<String> {
+    let counts = counts(installation);
+    let wanted: Vec<i64> = (1..=each).collect();
+    if counts.len() != keys {
+        return Some(format!("{} of {keys} keys came out", counts.len()));
+    }
+    counts
+        .into_iter()
+        .find(|(_, numbers)| *numbers != wanted)
+        .map(|(key, numbers)| format!("{key} counts {numbers:?}"))
+}
+
+#[test]
+fn every_record_comes_out_once() {
+    let installation = installation("plain", 4);
+    installation.produce(50, 40).unwrap();
+    let mut ledger = start(&installation, "a", &[]);
+    wait_ready(&mut ledger);
+    wait_for_output(&installation, 2_000);
+    assert_eq!(fault(&installation, 50, 40), None);
+}
+
+#[test]
+fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
+    let installation = installation("reject", 1);
+    let values = ["count", "reject", "count"];
+    installation
+        .produce_records(values.iter().map(|value| ("k0".to_owned(), (*value).to_owned())))
+        .unwrap();
+    let mut ledger = start(&installation, "a", &[]);
+    wait_ready(&mut ledger);
+    wait_for_output(&installation, 2);
+    assert_eq!(fault(&installation, 1, 2), None);
+    let dead = read_committed(&installation.bootstrap, &installation.name("ledger-in.dlq"), PATIENCE).unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].value.as_deref(), Some(b"reject".as_slice()));
+}
+
+#[test]
+fn a_killed_process_goes_on_under_its_name() {
+    let installation = installation("killed", 4);
+    let mut ledger = start(&installation, "a", &["--commit-interval-ms", "20"]);
+    wait_ready(&mut ledger);
+    for _ in 0..4 {
+        installation.produce(50, 100).unwrap();
+        std::thread::sleep(Duration::from_millis(60));
+        ledger.kill9().unwrap();
+        ledger = start(&installation, "a", &["--commit-interval-ms", "20"]);
+    }
+    wait_for_output(&installation, 20_000);
+    assert_eq!(fault(&installation, 50, 400), None);
+}
+
+#[test]
+fn another_instance_takes_over_and_fences_the_dead_one() {
+    let installation = installation("takeover", 4);
+    let mut first = start(&installation, "a", &[]);
+    wait_ready(&mut first);
+    let mut second = start(&installation, "b", &[]);
+    wait_ready(&mut second);
+    installation.produce(50, 200).unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    first.kill9().unwrap();
+    wait_for_output(&installation, 10_000);
+    assert_eq!(fault(&installation, 50, 200), None);
+}
+
+#[test]
+fn a_zombie_commits_nothing() {
+    let installation = installation("zombie", 2);
+    let mut zombie = start(&installation, "z", &[]);
+    wait_ready(&mut zombie);
+    installation.produce(50, 100).unwrap();
+    // In mid-batch: the first records are out, the last are not.
+    std::thread::sleep(Duration::from_millis(30));
+    zombie.sigstop().unwrap();
+    let mut heir = start(&installation, "h", &[]);
+    wait_ready(&mut heir);
+    wait_for_output(&installation, 5_000);
+    installation.produce(50, 100).unwrap();
+    zombie.sigcont().unwrap();
+    wait_for_output(&installation, 10_000);
+    assert_eq!(fault(&installation, 50, 200), None);
+}
+
+#[test]
+fn two_processes_under_one_name_end_with_a_message_not_a_fight() {
+    let installation = installation("twins", 2);
+    let mut first = start(&installation, "twin", &[]);
+    wait_ready(&mut first);
+    installation.produce(50, 20).unwrap();
+    let mut second = start(&installation, "twin", &[]);
+    wait_ready(&mut second);
+    let status = first.wait(PATIENCE).unwrap();
+    assert_eq!(status.code(), Some(4), "{}", first.log_text());
+    assert!(first.log_text().contains("another process runs as"), "{}", first.log_text());
+    installation.produce(50, 20).unwrap();
+    wait_for_output(&installation, 2_000);
+    assert_eq!(fault(&installation, 50, 40), None);
+    assert!(second.is_running().unwrap());
+}
+
+#[test]
+fn a_stopped_process_hands_over_without_a_fence() {
+    let installation = installation("handover", 4);
+    let mut first = start(&installation, "a", &[]);
+    wait_ready(&mut first);
+    installation.produce(50, 20).unwrap();
+    wait_for_output(&installation, 1_000);
+    first.sigterm().unwrap();
+    assert!(first.wait(PATIENCE).unwrap().success(), "{}", first.log_text());
+    let mut second = start(&installation, "b", &[]);
+    wait_ready(&mut second);
+    installation.produce(50, 20).unwrap();
+    wait_for_output(&installation, 2_000);
+    assert_eq!(fault(&installation, 50, 40), None);
+    assert!(!second.log_text().contains("fencing"), "{}", second.log_text());
+}
+
+#[test]
+fn at_least_once_doubles_under_kills_which_shows_that_the_test_can_fail() {
+    let installation = installation("doubles", 1);
+    let arguments = ["--at-least-once", "--commit-interval-ms", "2000"];
+    let mut faults = 0;
+    let mut ledger = start(&installation, "a", &arguments);
+    wait_ready(&mut ledger);
+    for _ in 0..6 {
+        installation.produce(50, 400).unwrap();
+        std::thread::sleep(Duration::from_millis(25));
+        ledger.kill9().unwrap();
+        ledger = start(&installation, "a", &arguments);
+        wait_ready(&mut ledger);
+        std::thread::sleep(Duration::from_millis(150));
+        faults += usize::from(fault(&installation, 50, 400).is_some_and(|fault| fault.contains("counts")));
+    }
+    wait_for_output(&installation, 120_000);
+    assert!(fault(&installation, 50, 2_400).is_some() || faults > 6, "nothing doubled in six kills");
+}
