@@ -58,6 +58,20 @@ impl Default for EffectsConfig {
     }
 }
 
+impl EffectsConfig {
+    pub(crate) fn check(&self) -> Result<(), EffectsConfigError> {
+        for (key, value) in [
+            ("max_in_flight", self.max_in_flight),
+            ("max_response_bytes", self.max_response_bytes),
+        ] {
+            if value == 0 {
+                return Err(EffectsConfigError::Zero { key });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A secret header. The secret comes from a file, read anew for every request so that it may be rotated, or from
 /// an environment variable.
 #[derive(Clone, Debug, Deserialize)]

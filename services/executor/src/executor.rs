@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prunella_schemas::spec::{API_CALL, NOTIFICATION};
 use prunella_schemas::state::{Claim, ClaimPhase};
-use prunella_schemas::{Action, ResultStatus, Switch};
+use prunella_schemas::{Action, ResultStatus};
 use prunella_stream::{Clock, Context, Digest, EffectRequest, OpenEffect, Processor, Rejection};
 
 use crate::effect::{EffectOutcome, EffectSpec, Step};
@@ -274,13 +274,10 @@ impl Processor for Executor {
         let ExecutorInput::Switch(switch) = input else {
             return Ok(());
         };
-        let name = String::from_utf8_lossy(&switch.key);
-        let removed = || Switch {
-            name: name.into_owned(),
-            ..Switch::default()
-        };
-        let switch = switch.value.clone().unwrap_or_else(removed);
-        state.switches.change(|view| view.learn(&switch));
+        state.switches.change(|view| match &switch.value {
+            Some(switch) => view.learn(switch),
+            None => view.forget(&String::from_utf8_lossy(&switch.key)),
+        });
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl Executor {
         outcome: EffectOutcome,
     ) -> Flow {
         if let Ended::NotStarted(reason) = outcome.ended {
-            return self.unsent(state, cx, id, open, reason);
+            return self.unsent(state, cx, id, open, reason, &outcome.cause);
         }
         if open.action.kind == NOTIFICATION && may_arrive_yet(&outcome) {
             return self.pause(state, cx, id, open, ClaimPhase::ActLater, outcome.cause);
@@ -140,7 +140,9 @@ impl Executor {
         outcome: EffectOutcome,
     ) -> Flow {
         let said_nothing = match outcome.ended {
-            Ended::NotStarted(reason) => return self.unsent(state, cx, id, open, reason),
+            Ended::NotStarted(reason) => {
+                return self.unsent(state, cx, id, open, reason, &outcome.cause);
+            }
             Ended::Answered => match probe::read(&open.action, &outcome) {
                 Answer::Done => return self.found_done(state, cx, id, &open, outcome),
                 Answer::Absent => return self.found_absent(state, cx, id, open),
@@ -202,6 +204,7 @@ impl Executor {
         id: Digest,
         mut open: Open,
         reason: NotStarted,
+        saw: &str,
     ) -> Flow {
         let probing = open.claim.phase == ClaimPhase::Probing;
         open.claim.unsent += 1;
@@ -209,7 +212,8 @@ impl Executor {
             open.claim.acts -= 1;
         }
         let spent = open.claim.unsent >= self.settings.unsent;
-        let cause = format!("it was not begun: {}", reason.words());
+        let saw = if saw.is_empty() { reason.words() } else { saw };
+        let cause = format!("it was not begun: {saw}");
         let verdict = match reason {
             _ if probing && spent => {
                 let doubt = &open.claim.cause;

@@ -1,9 +1,8 @@
 //! What conditions can read of an alert.
 
 use prunella_schemas::NormalizedAlert;
-use serde_json::Value;
 
-use crate::condition::{Lookup, Term, Variables};
+use crate::condition::{Lookup, Term};
 
 /// The names under which conditions read an alert's fields.
 pub const ALERT_VARIABLES: &[&str] = &[
@@ -24,8 +23,17 @@ pub const ALERT_VARIABLES: &[&str] = &[
     "timestamp",
 ];
 
-/// The name under which a playbook's conditions and texts read the whole alert.
-pub const ALERT: &str = "alert";
+/// Further names that a playbook's conditions and texts read: the whole alert, the run and its task, and the
+/// parameters. No output variable may have such a name, or that of one of the alert's fields.
+pub const RUN_VARIABLES: &[&str] = &[
+    "alert",
+    "idempotency_key",
+    "parameters",
+    "run",
+    "run_id",
+    "service",
+    "task_id",
+];
 
 /// An alert's fields as variables, read where they lie.
 #[derive(Clone, Copy, Debug)]
@@ -55,18 +63,6 @@ impl Lookup for AlertScope<'_> {
     }
 }
 
-impl Variables {
-    /// Sets what a playbook sees of the alert that started it: each field under its own name, and all of it
-    /// under [`ALERT`].
-    pub fn set_alert(&mut self, alert: &NormalizedAlert) -> &mut Self {
-        let all = serde_json::to_value(alert).unwrap_or(Value::Null);
-        for name in ALERT_VARIABLES {
-            self.set(*name, all.get(*name).unwrap_or(&Value::Null));
-        }
-        self.set(ALERT, &all)
-    }
-}
-
 fn text(text: Option<&str>) -> Term<'_> {
     text.map_or(Term::Null, Term::Text)
 }
@@ -87,31 +83,28 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_read_an_alert_agree_on_every_variable() {
+    fn every_variable_of_an_alert_is_there() {
         let alert = alert();
-        let mut variables = Variables::new();
-        variables.set_alert(&alert);
         let scope = AlertScope(&alert);
         for name in ALERT_VARIABLES {
             assert!(scope.variable(name).is_some(), "{name}");
-            for comparison in ["== null", "!= null"] {
-                let condition = Condition::compile(&format!("{name} {comparison}")).expect(name);
-                assert_eq!(
-                    condition.evaluate(&scope),
-                    condition.evaluate(&variables),
-                    "{name}"
-                );
-            }
         }
+        assert_eq!(scope.variable("nothing"), None);
+        for name in RUN_VARIABLES {
+            assert_eq!(scope.variable(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn conditions_read_an_alert_where_it_lies() {
+        let alert = alert();
         for text in [
             "metric_value > 90 && starts_at == 5 && labels.team == 'db'",
             "severity == 'Unknown' && status == 'Firing' && alert_name == 'Disk_Full'",
+            "host_ip == null && service_name == null",
         ] {
             let condition = Condition::compile(text).expect(text);
-            assert_eq!(condition.evaluate(&scope), Ok(true), "{text}");
-            assert_eq!(condition.evaluate(&variables), Ok(true), "{text}");
+            assert_eq!(condition.evaluate(&AlertScope(&alert)), Ok(true), "{text}");
         }
-        let whole = Condition::compile("alert.metric_value > 90").expect("a condition");
-        assert_eq!(whole.evaluate(&variables), Ok(true));
     }
 }

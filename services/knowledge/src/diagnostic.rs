@@ -136,7 +136,13 @@ impl<'a> Report<'a> {
             .skip(skipped)
             .take(EXCERPT)
             // Tabs and control characters would move the caret, or the terminal.
-            .map(|character| if character.is_control() { ' ' } else { character })
+            .map(|character| {
+                if character.is_control() {
+                    ' '
+                } else {
+                    character
+                }
+            })
             .collect();
         let caret = before - skipped;
         let room = excerpt.chars().count().saturating_sub(caret).max(1);
@@ -151,6 +157,10 @@ impl<'a> Report<'a> {
             caret,
             width: width.clamp(1, room),
         });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.found.len()
     }
 
     pub(crate) fn into_found(self) -> Vec<Diagnostic> {
@@ -169,7 +179,12 @@ mod tests {
     #[test]
     fn a_mistake_is_shown_where_it_stands() {
         let mut report = Report::new("rules.yaml", "rules:\n  - severty: x\n");
-        report.error_with(at(2, 5), 7, "no field `severty`", "did you mean `severity`?");
+        report.error_with(
+            at(2, 5),
+            7,
+            "no field `severty`",
+            "did you mean `severity`?",
+        );
         assert_eq!(
             report.into_found()[0].to_string(),
             "rules.yaml:2:5: error: no field `severty`\n  2 |   - severty: x\n    |     ^^^^^^^\n  \

@@ -52,7 +52,13 @@ pub fn format_duration(milliseconds: i64) -> String {
         return "0s".to_owned();
     }
     let mut text = String::new();
-    for (factor, unit) in [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1, "ms")] {
+    for (factor, unit) in [
+        (DAY, "d"),
+        (HOUR, "h"),
+        (MINUTE, "m"),
+        (SECOND, "s"),
+        (1, "ms"),
+    ] {
         if left >= factor {
             text.push_str(&format!("{}{unit}", left / factor));
             left %= factor;

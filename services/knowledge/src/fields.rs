@@ -23,15 +23,6 @@ pub(crate) struct Placed<T> {
     pub(crate) at: Mark,
 }
 
-impl<T> Placed<T> {
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Placed<U> {
-        Placed {
-            value: change(self.value),
-            at: self.at,
-        }
-    }
-}
-
 impl<'n> Fields<'n> {
     /// The fields of a mapping; reports a value that is none.
     pub(crate) fn of(what: &'static str, node: &'n Node, report: &mut Report<'_>) -> Option<Self> {
@@ -56,13 +47,19 @@ impl<'n> Fields<'n> {
 
     /// The field of this name, as it stands; a field without a value counts as absent.
     pub(crate) fn get(&mut self, name: &'static str) -> Option<&'n Entry> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.entries
             .iter()
             .find(|entry| entry.name == name && !matches!(entry.value.data, Data::Null))
     }
 
-    pub(crate) fn require(&mut self, name: &'static str, report: &mut Report<'_>) -> Option<&'n Entry> {
+    pub(crate) fn require(
+        &mut self,
+        name: &'static str,
+        report: &mut Report<'_>,
+    ) -> Option<&'n Entry> {
         let found = self.get(name);
         if found.is_none() {
             report.error(self.at, 1, format!("{} needs `{name}`", self.what));
@@ -87,7 +84,11 @@ impl<'n> Fields<'n> {
         let entry = self.get(name)?;
         let found = duration(entry, report)?;
         if found == 0 {
-            report.error(entry.value.at, 1, format!("`{name}` must be longer than nothing"));
+            report.error(
+                entry.value.at,
+                1,
+                format!("`{name}` must be longer than nothing"),
+            );
             return None;
         }
         Some(found)
@@ -218,11 +219,7 @@ pub(crate) fn number(
 }
 
 pub(crate) fn wrong_kind(entry: &Entry, wanted: &str, report: &mut Report<'_>) {
-    let message = format!(
-        "`{}` is {wanted}, not {}",
-        entry.name,
-        entry.value.kind()
-    );
+    let message = format!("`{}` is {wanted}, not {}", entry.name, entry.value.kind());
     if wanted == "a text" && matches!(entry.value.data, Data::Bool(_)) {
         report.error_with(entry.value.at, 1, message, "put it in quotes");
     } else {

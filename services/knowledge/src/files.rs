@@ -48,7 +48,13 @@ pub(crate) fn read(path: &str, text: &str, report: &mut Report<'_>) -> ReadFile 
         .collect();
     if documents.is_empty() && !broken {
         let at = Mark { line: 1, column: 1 };
-        report.push(Level::Warning, at, 1, "the file says nothing".to_owned(), None);
+        report.push(
+            Level::Warning,
+            at,
+            1,
+            "the file says nothing".to_owned(),
+            None,
+        );
     }
     for document in documents {
         read_document(path, document, &mut file, report);

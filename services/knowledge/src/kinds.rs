@@ -11,6 +11,7 @@ pub const NOTIFICATION: &str = "Notification";
 pub const ALL: &[&str] = &[
     API_CALL,
     NOTIFICATION,
+    "Kubernetes_Collect",
     "Kubernetes_Restart",
     "Kubernetes_Rollback",
     "Kubernetes_Scale",
@@ -18,11 +19,19 @@ pub const ALL: &[&str] = &[
     "Metric_Query",
     "Script",
     "SSH_Command",
+    "Trace_Query",
     "Wait",
 ];
 
 /// Types that change nothing.
-const READING: &[&str] = &[NOTIFICATION, "Log_Aggregation", "Metric_Query", "Wait"];
+const READING: &[&str] = &[
+    NOTIFICATION,
+    "Kubernetes_Collect",
+    "Log_Aggregation",
+    "Metric_Query",
+    "Trace_Query",
+    "Wait",
+];
 
 pub(crate) const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const SAFE_METHODS: &[&str] = &["GET", "HEAD", "OPTIONS"];
@@ -66,7 +75,11 @@ mod tests {
             mutating,
             ..Task::default()
         };
-        assert_eq!(is_mutating(&task), expected, "{kind} {action:?} {mutating:?}");
+        assert_eq!(
+            is_mutating(&task),
+            expected,
+            "{kind} {action:?} {mutating:?}"
+        );
     }
 
     #[test]

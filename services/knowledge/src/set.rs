@@ -216,3 +216,6 @@ impl Assembly<'_> {
         self.reports.get(file).map_or("", Report::path)
     }
 }
+
+#[cfg(test)]
+mod tests;

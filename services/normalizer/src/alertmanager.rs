@@ -196,7 +196,9 @@ impl Group {
 
 /// Alertmanager requires at least one label, but no name among them.
 fn name(labels: &BTreeMap<String, String>) -> String {
-    first(labels, &["alertname"]).unwrap_or("unnamed").to_owned()
+    first(labels, &["alertname"])
+        .unwrap_or("unnamed")
+        .to_owned()
 }
 
 #[cfg(test)]

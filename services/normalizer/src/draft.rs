@@ -99,7 +99,9 @@ impl<'a> Batch<'a> {
         let index = i32::try_from(self.alerts.len()).unwrap_or(i32::MAX);
         let labels = &draft.labels;
         let severity = draft.severity.or_else(|| severity(labels));
-        let service_name = draft.service.or_else(|| owned(first(labels, labels::SERVICE)));
+        let service_name = draft
+            .service
+            .or_else(|| owned(first(labels, labels::SERVICE)));
         let host_ip = draft.host.as_deref().or(first(labels, labels::HOST));
         let host_ip = owned(host_ip.map(host).filter(|host| !host.is_empty()));
         let domain = draft.domain.as_deref().or(first(labels, labels::DOMAIN));
@@ -244,10 +246,7 @@ fn severity(labels: &BTreeMap<String, String>) -> Option<Severity> {
     first(labels, labels::SEVERITY).map(Severity::parse)
 }
 
-fn value(
-    annotations: &BTreeMap<String, String>,
-    labels: &BTreeMap<String, String>,
-) -> Option<f64> {
+fn value(annotations: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> Option<f64> {
     let named = |map| first(map, labels::VALUE).and_then(words::number);
     named(annotations).or_else(|| named(labels))
 }
@@ -280,7 +279,11 @@ mod tests {
             .collect()
     }
 
-    fn check_times(status: AlertStatus, times: [Option<Millis>; 3], expected: (Millis, Millis, bool)) {
+    fn check_times(
+        status: AlertStatus,
+        times: [Option<Millis>; 3],
+        expected: (Millis, Millis, bool),
+    ) {
         let [at, starts, ends] = times;
         let alert = finish(Draft {
             status,
@@ -355,7 +358,11 @@ mod tests {
             let mut batch = Batch::new("acme", &META);
             batch.push(Draft::default()).unwrap();
             batch.push(Draft::default()).unwrap();
-            let ids: Vec<String> = batch.into_alerts().into_iter().map(|a| a.alert_id).collect();
+            let ids: Vec<String> = batch
+                .into_alerts()
+                .into_iter()
+                .map(|a| a.alert_id)
+                .collect();
             ids
         };
         assert_eq!(ids(), ids());
@@ -375,8 +382,14 @@ mod tests {
             .fingerprint
         };
         let warning = series(&[("severity", "warning"), ("value", "1"), ("pod", "a")]);
-        assert_eq!(warning, series(&[("severity", "critical"), ("value", "2"), ("pod", "a")]));
-        assert_ne!(warning, series(&[("severity", "warning"), ("value", "1"), ("pod", "b")]));
+        assert_eq!(
+            warning,
+            series(&[("severity", "critical"), ("value", "2"), ("pod", "a")])
+        );
+        assert_ne!(
+            warning,
+            series(&[("severity", "warning"), ("value", "1"), ("pod", "b")])
+        );
     }
 
     #[test]

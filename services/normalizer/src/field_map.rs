@@ -29,13 +29,17 @@ use crate::words;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldMapError {
     /// It is no mapping.
-    #[error("a source is described by a mapping with `fields`, `values`, `defaults`, `list` and `ordering_key`")]
+    #[error(
+        "a source is described by a mapping with `fields`, `values`, `defaults`, `list` and `ordering_key`"
+    )]
     NotAnObject,
     /// Its format is not built in.
     #[error("the format {0} is not known; use alertmanager, zabbix or generic")]
     UnknownFormat(String),
     /// A vendor's format is what it is.
-    #[error("the format {0} needs no further description; remove everything but `format`, or use `generic`")]
+    #[error(
+        "the format {0} needs no further description; remove everything but `format`, or use `generic`"
+    )]
     NothingToDescribe(String),
     /// A key that means nothing here.
     #[error("`{key}` is not known under `{at}`; known are {known}")]
@@ -126,7 +130,14 @@ pub(crate) struct FieldMap {
 
 impl FieldMap {
     pub(crate) fn parse(description: &Map<String, Value>) -> Result<Self, FieldMapError> {
-        const KEYS: &[&str] = &["format", "list", "ordering_key", "fields", "values", "defaults"];
+        const KEYS: &[&str] = &[
+            "format",
+            "list",
+            "ordering_key",
+            "fields",
+            "values",
+            "defaults",
+        ];
         let mut map = Self::default();
         for (key, value) in description {
             match key.as_str() {
@@ -155,7 +166,8 @@ impl FieldMap {
             match field.as_str() {
                 "severity" => {
                     self.severities = meanings(words, "values.severity", &|word| {
-                        Some(Severity::parse(word)).filter(|severity| *severity != Severity::Unknown)
+                        Some(Severity::parse(word))
+                            .filter(|severity| *severity != Severity::Unknown)
                     })?;
                 }
                 "status" => self.statuses = meanings(words, "values.status", &words::status)?,
@@ -211,7 +223,9 @@ pub(crate) fn walk<'j, 'a>(json: &'j Json<'a>, path: &[String]) -> Option<&'j Js
 }
 
 fn path(value: &Value, at: &str) -> Result<Path, FieldMapError> {
-    let steps = value.as_str().map(|text| text.split('.').map(str::to_owned));
+    let steps = value
+        .as_str()
+        .map(|text| text.split('.').map(str::to_owned));
     steps
         .map(Iterator::collect)
         .filter(|path: &Path| path.iter().all(|step| !step.is_empty()))
@@ -240,7 +254,12 @@ fn targets<'v>(
     value: &'v Value,
     at: &'static str,
 ) -> Result<Vec<(Target, &'v Value)>, FieldMapError> {
-    let target = |name: &str| Target::ALL.iter().copied().find(|target| target.name() == name);
+    let target = |name: &str| {
+        Target::ALL
+            .iter()
+            .copied()
+            .find(|target| target.name() == name)
+    };
     object(value, at)?
         .iter()
         .map(|(name, value)| match target(name) {

@@ -38,7 +38,10 @@ impl Source for Generic {
             .or_else(|| word(Target::Id))
             .or_else(|| {
                 let name = word(Target::Name)?;
-                Some(format!("{name}/{}", word(Target::Service).unwrap_or_default()))
+                Some(format!(
+                    "{name}/{}",
+                    word(Target::Service).unwrap_or_default()
+                ))
             }))
     }
 
@@ -141,7 +144,9 @@ impl Generic {
             Target::EndsAt => draft.times.ends.is_some(),
             Target::Labels | Target::Annotations => labels::from_json(json).is_some(),
             // Our own word for it says the same; any other is worth keeping.
-            Target::Severity => draft.severity.is_some_and(|severity| is(severity.as_str(), json)),
+            Target::Severity => draft
+                .severity
+                .is_some_and(|severity| is(severity.as_str(), json)),
             Target::Status => is(draft.status.as_str(), json),
             _ => json.word().is_some(),
         };
@@ -191,7 +196,10 @@ mod tests {
 
     #[test]
     fn an_alert_is_ordered_by_the_surest_identity_it_gives() {
-        check(r#"{"fingerprint": "f", "alert_id": 7, "name": "n"}"#, Some("f"));
+        check(
+            r#"{"fingerprint": "f", "alert_id": 7, "name": "n"}"#,
+            Some("f"),
+        );
         check(r#"{"alert_id": 7, "name": "n"}"#, Some("7"));
         check(r#"{"name": "n", "service": "s"}"#, Some("n/s"));
         check(r#"[{"name": "n", "service": "s"}]"#, Some("n/s"));

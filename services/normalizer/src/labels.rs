@@ -165,7 +165,10 @@ mod tests {
         for (instance, expected) in [
             ("10.0.0.7:9100", "10.0.0.7"),
             ("db-1", "db-1"),
-            ("https://shop.example.org:8443/health?x=1", "shop.example.org"),
+            (
+                "https://shop.example.org:8443/health?x=1",
+                "shop.example.org",
+            ),
             ("[2001:db8::1]:9100", "2001:db8::1"),
             ("2001:db8::1", "2001:db8::1"),
             ("", ""),
@@ -176,10 +179,9 @@ mod tests {
 
     #[test]
     fn the_surest_name_wins_and_a_blank_one_counts_as_none() {
-        let labels: BTreeMap<String, String> =
-            [("job", "node"), ("app", "shop"), ("service", " ")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into();
+        let labels: BTreeMap<String, String> = [("job", "node"), ("app", "shop"), ("service", " ")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         assert_eq!(first(&labels, SERVICE), Some("shop"));
         assert_eq!(first(&labels, DOMAIN), None);
     }
@@ -209,7 +211,10 @@ mod tests {
 
     #[test]
     fn a_repeated_tag_keeps_all_its_values() {
-        check(r#"["a:1", "b:2", "a:3"]"#, Some(&[("a", "1,3"), ("b", "2")]));
+        check(
+            r#"["a:1", "b:2", "a:3"]"#,
+            Some(&[("a", "1,3"), ("b", "2")]),
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod json;
 mod labels;
 mod payload;
 mod source;
-// mod stage;
+mod stage;
 mod time;
 mod words;
 mod zabbix;
@@ -23,7 +23,7 @@ use prunella_stream::{Millis, Rejection};
 pub use field_map::FieldMapError;
 pub use payload::{MAX_ALERTS, MAX_DEPTH, MAX_LABELS, MAX_PAYLOAD_BYTES};
 pub use source::{FORMATS, Sources, SourcesError};
-// pub use stage::{Normalizer, NormalizerInput, NormalizerIo, NormalizerState, RawAlert};
+pub use stage::{Normalizer, NormalizerInput, NormalizerIo, NormalizerState, RawAlert};
 
 /// Header of a raw record: the source's name as the gateway authenticated it.
 pub const SOURCE_HEADER: &str = "prunella.source";

@@ -7,9 +7,7 @@ use prunella_schemas::{Compacted, KnowledgeRecord, NormalizedAlert};
 use prunella_stream::{Cell, Codec, Context, FromRecord, Millis, Processor, Record, Rejection};
 use prunella_topology::topics;
 
-use crate::{
-    CONTENT_TYPE_HEADER, Meta, RECEIVED_AT_HEADER, SOURCE_HEADER, Sources, SourcesError, normalize,
-};
+use crate::{CONTENT_TYPE_HEADER, Meta, RECEIVED_AT_HEADER, SOURCE_HEADER, Sources, normalize};
 
 /// The stage. It keeps nothing but its view of the knowledge.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,12 +93,7 @@ impl Processor for Normalizer {
         state: &mut NormalizerState,
         input: &NormalizerInput<'_>,
     ) -> Result<(), Rejection> {
-        // What was removed by hand stays in force until something else is: knowledge is replaced, not removed.
-        if let NormalizerInput::Knowledge(Compacted {
-            value: Some(record),
-            ..
-        }) = input
-        {
+        if let NormalizerInput::Knowledge(record) = input {
             let view = state.view.get().learnt(record)?;
             state.view.set(view);
         }
@@ -140,16 +133,19 @@ impl RawAlert<'_> {
 
 impl View {
     /// The view after this record. A set whose sources cannot be read replaces none.
-    fn learnt(&self, record: &KnowledgeRecord) -> Result<Self, Rejection> {
+    fn learnt(&self, record: &Compacted<KnowledgeRecord>) -> Result<Self, Rejection> {
         let bad = |reason: String| Rejection::new("bad_knowledge", reason);
         let mut view = self.clone();
-        view.knowledge.learn(record).map_err(bad)?;
-        let active = |view: &Self| view.knowledge.active().map(|set| set.digest.clone());
-        if active(&view) != active(self)
+        match &record.value {
+            Some(record) => view.knowledge.learn(record).map_err(bad)?,
+            None => view.knowledge.forget(&String::from_utf8_lossy(&record.key)),
+        }
+        let digest = |view: &Self| view.knowledge.active().map(|set| set.digest.clone());
+        if digest(&view) != digest(self)
             && let Some(set) = view.knowledge.active()
         {
             let sources = Sources::parse(&set.sources);
-            view.sources = Arc::new(sources.map_err(|error: SourcesError| bad(error.to_string()))?);
+            view.sources = Arc::new(sources.map_err(|error| bad(error.to_string()))?);
         }
         Ok(view)
     }

@@ -114,17 +114,21 @@ fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft, Rejection> {
 
 /// Keeps what has no place of its own; the numbers by which Zabbix knows the problem among it.
 fn keep_rest(fields: &Fields<'_>, draft: &mut Draft) {
-    const TAKEN: &[&str] = &["host_ip", "message", "nseverity", "started_at", "resolved_at"];
-    for name in fields.keys() {
-        let taken = TAKEN.contains(&name.as_ref())
-            || (name == "tags" && !draft.labels.is_empty())
-            || (name == "item_value" && draft.value.is_some());
-        if let Some(text) = word(fields, name).filter(|_| !taken) {
-            draft.keep(name, text);
-        } else if let Some(json @ (Json::List(_) | Json::Object(_))) =
-            fields.get(name).filter(|_| !taken)
-        {
-            draft.keep(name, json.text());
+    for (name, json) in fields {
+        let taken = match name.as_ref() {
+            "host_ip" | "message" | "nseverity" => true,
+            "tags" => labels::from_json(json).is_some(),
+            "item_value" => draft.value.is_some(),
+            "started_at" => draft.times.starts.is_some(),
+            "resolved_at" => draft.times.ends.is_some(),
+            _ => false,
+        };
+        if taken {
+            continue;
+        }
+        match json {
+            Json::List(_) | Json::Object(_) => draft.keep(name, json.text()),
+            _ => draft.keep(name, word(fields, name).unwrap_or_default()),
         }
     }
 }
@@ -159,9 +163,18 @@ mod tests {
     #[test]
     fn a_trigger_keeps_its_events_in_order() {
         let key = |text| Zabbix.ordering_key(text).unwrap();
-        assert_eq!(key(r#"{"trigger_id": "7", "event_id": "9"}"#).as_deref(), Some("7"));
-        assert_eq!(key(r#"{"trigger_id": "{TRIGGER.ID}", "event_id": 9}"#).as_deref(), Some("9"));
+        assert_eq!(
+            key(r#"{"trigger_id": "7", "event_id": "9"}"#).as_deref(),
+            Some("7")
+        );
+        assert_eq!(
+            key(r#"{"trigger_id": "{TRIGGER.ID}", "event_id": 9}"#).as_deref(),
+            Some("9")
+        );
         assert_eq!(key("{}"), None);
-        assert_eq!(Zabbix.ordering_key("[]").unwrap_err().class, "unexpected_shape");
+        assert_eq!(
+            Zabbix.ordering_key("[]").unwrap_err().class,
+            "unexpected_shape"
+        );
     }
 }

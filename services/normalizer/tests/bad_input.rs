@@ -1,8 +1,8 @@
 //! What must not be taken: each is refused as a whole, with its class and what to do about it, and nothing
 //! stops.
 
-use prunella_normalizer::{MAX_LABELS, Meta, Sources, normalize};
 use proptest::prelude::*;
+use prunella_normalizer::{MAX_LABELS, Meta, Sources, normalize};
 
 const META: Meta<'_> = Meta {
     topic: "raw-alerts",
@@ -12,13 +12,19 @@ const META: Meta<'_> = Meta {
 };
 
 fn outcome(source: &str, content_type: &str, payload: &[u8]) -> Result<usize, String> {
-    normalize(source, Some(content_type), payload, &META, &Sources::default())
-        .map(|alerts| alerts.len())
-        .map_err(|rejection| {
-            assert!(rejection.detail.len() > 20, "{rejection}");
-            assert!(rejection.detail.len() < 1_000, "{rejection}");
-            rejection.class.into_owned()
-        })
+    normalize(
+        source,
+        Some(content_type),
+        payload,
+        &META,
+        &Sources::default(),
+    )
+    .map(|alerts| alerts.len())
+    .map_err(|rejection| {
+        assert!(rejection.detail.len() > 20, "{rejection}");
+        assert!(rejection.detail.len() < 1_000, "{rejection}");
+        rejection.class.into_owned()
+    })
 }
 
 /// The payload is refused with this class, whichever format is expected.
@@ -36,7 +42,9 @@ fn with_label(value: &str) -> [(&'static str, String); 3] {
         ("alertmanager", format!(r#"{{"alerts": [{{{alert}}}]}}"#)),
         (
             "zabbix",
-            format!(r#"{{"trigger_id": "1", "event_name": "Hot", "tags": [{{"tag": "x", "value": {value}}}]}}"#),
+            format!(
+                r#"{{"trigger_id": "1", "event_name": "Hot", "tags": [{{"tag": "x", "value": {value}}}]}}"#
+            ),
         ),
         ("generic", format!(r#"{{"name": "Hot", {alert}}}"#)),
     ]
@@ -99,7 +107,10 @@ fn a_key_that_occurs_twice_is_refused() {
             r#"{"alerts": [{"labels": {"alertname": "a", "alertname": "b"}}]}"#,
         ),
         ("alertmanager", r#"{"alerts": [], "alerts": []}"#),
-        ("alertmanager", r#"{"alerts": [{"status": "x", "status": "y"}]}"#),
+        (
+            "alertmanager",
+            r#"{"alerts": [{"status": "x", "status": "y"}]}"#,
+        ),
         ("zabbix", r#"{"event_name": "a", "event_name": "b"}"#),
         ("generic", r#"{"name": "a", "name": "b"}"#),
     ];
@@ -121,15 +132,26 @@ fn ten_thousand_labels_are_refused_and_a_thousand_are_taken() {
         (MAX_LABELS, Ok(1)),
     ] {
         for (source, payload) in [
-            ("alertmanager", format!(r#"{{"alerts": [{{"labels": {}}}]}}"#, labels(count))),
-            ("generic", format!(r#"{{"name": "Hot", "labels": {}}}"#, labels(count))),
+            (
+                "alertmanager",
+                format!(r#"{{"alerts": [{{"labels": {}}}]}}"#, labels(count)),
+            ),
+            (
+                "generic",
+                format!(r#"{{"name": "Hot", "labels": {}}}"#, labels(count)),
+            ),
         ] {
             let seen = outcome(source, "application/json", payload.as_bytes());
             assert_eq!(seen, expected, "{source} {count}");
         }
     }
-    let tags: Vec<String> = (0..10_000).map(|n| format!(r#"{{"tag": "t{n}", "value": "v"}}"#)).collect();
-    let payload = format!(r#"{{"trigger_id": 1, "event_name": "Hot", "tags": [{}]}}"#, tags.join(","));
+    let tags: Vec<String> = (0..10_000)
+        .map(|n| format!(r#"{{"tag": "t{n}", "value": "v"}}"#))
+        .collect();
+    let payload = format!(
+        r#"{{"trigger_id": 1, "event_name": "Hot", "tags": [{}]}}"#,
+        tags.join(",")
+    );
     let seen = outcome("zabbix", "application/json", payload.as_bytes());
     assert_eq!(seen, Err("too_many_labels".to_owned()));
 }
@@ -148,7 +170,10 @@ fn more_alerts_than_a_payload_may_hold_are_refused() {
 
 #[test]
 fn json_that_was_cut_off_is_refused() {
-    check(br#"{"alerts": [{"labels": {"alertname": "Ho"#, "truncated_json");
+    check(
+        br#"{"alerts": [{"labels": {"alertname": "Ho"#,
+        "truncated_json",
+    );
     check(b"{", "truncated_json");
 }
 
@@ -173,7 +198,11 @@ fn json_of_another_shape_is_refused() {
         ("alertmanager", "[]", "unexpected_shape"),
         ("alertmanager", "{}", "no_alerts"),
         ("alertmanager", r#"{"alerts": [7]}"#, "unexpected_shape"),
-        ("alertmanager", r#"{"alerts": [{"labels": "x"}]}"#, "unexpected_shape"),
+        (
+            "alertmanager",
+            r#"{"alerts": [{"labels": "x"}]}"#,
+            "unexpected_shape",
+        ),
         ("zabbix", "[]", "unexpected_shape"),
         ("zabbix", "{}", "unexpected_shape"),
         ("generic", "7", "unexpected_shape"),

@@ -68,10 +68,7 @@ fn run(source: &Path, input: &Path) -> String {
             .iter()
             .map(|alert| serde_json::to_string(alert).unwrap() + "\n")
             .collect(),
-        Err(rejection) => {
-            serde_json::json!({"rejected": rejection.class, "detail": rejection.detail}).to_string()
-                + "\n"
-        }
+        Err(rejection) => format!("{rejection}\n"),
     }
 }
 

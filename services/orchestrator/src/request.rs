@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::Value as Datum;
-use prunella_knowledge::Task;
+use prunella_knowledge::{Task, kinds};
 use prunella_schemas::Severity;
 use prunella_schemas::spec::{API_CALL, ApiCallSpec, NOTIFICATION, NotificationSpec, ProbeSpec};
 use serde::Serialize;
@@ -33,7 +33,8 @@ pub struct Rendered {
 #[derive(Debug)]
 enum Form {
     ApiCall {
-        method: String,
+        /// Absent: the template of the address gives it too.
+        method: Option<String>,
         address: Text,
         probe: Option<Probe>,
     },
@@ -53,22 +54,13 @@ struct Probe {
     absent_if: Option<String>,
 }
 
-/// Whether a task may change its target: as it says, else by its kind. A kind that nobody knows may.
+/// Whether a task may change its target: as it says, else by its kind. Telling people never does.
 #[must_use]
 pub fn mutating(task: &Task) -> bool {
-    if task.kind == NOTIFICATION {
-        return false;
-    }
-    if let Some(mutating) = task.mutating {
-        return mutating;
-    }
     match task.kind.as_str() {
-        API_CALL => {
-            let action = task.action.as_deref().unwrap_or_default();
-            !split_action(action).is_some_and(|(method, _)| is_read(&method))
-        }
-        "Kubernetes_Collect" | "Log_Aggregation" | "Metric_Query" | "Trace_Query" => false,
-        _ => true,
+        NOTIFICATION => false,
+        "Kubernetes_Collect" | "Trace_Query" => task.mutating.unwrap_or(false),
+        _ => kinds::is_mutating(task),
     }
 }
 
@@ -130,9 +122,13 @@ impl Request {
         let target = target.map(|target| templates.render(target, &context)).transpose()?;
         let (fallback, spec) = match &self.form {
             Form::ApiCall { method, address, probe } => {
-                let mut call = call(task, method, parameters)?;
-                (call.url, call.path) =
-                    split_address(task, &templates.render_path(address, &context)?)?;
+                let line = templates.render_path(address, &context)?;
+                let (method, address) = match method {
+                    Some(method) => (method.clone(), line.as_str()),
+                    None => split_action(&line).ok_or_else(|| bad_line(&place(task, "action")))?,
+                };
+                let mut call = call(task, &method, parameters)?;
+                (call.url, call.path) = split_address(task, address)?;
                 let probe = probe.as_ref();
                 call.probe = probe.map(|probe| probe.render(task, templates, &context)).transpose()?;
                 (call.url.as_deref().map(host), json(&call))
@@ -225,8 +221,15 @@ fn api_call(
     templates: &mut Templates,
     reads: &mut BTreeSet<String>,
 ) -> Result<Form, RenderError> {
-    let action = task.action.as_deref().unwrap_or_default();
-    let (method, address) = request_line(&place(task, "action"), action, templates, reads)?;
+    let action = task.action.as_deref().unwrap_or_default().trim();
+    let here = place(task, "action");
+    let word = action.split_whitespace().next().unwrap_or_default();
+    let (method, address) = if word.contains("{{") {
+        (None, templates.path(&here, action, reads)?)
+    } else {
+        let (method, address) = request_line(&here, action, templates, reads)?;
+        (Some(method), address)
+    };
     let probe = match task.parameters.get("probe") {
         Some(probe) => Some(compile_probe(task, probe, templates, reads)?),
         None => None,
@@ -244,13 +247,12 @@ fn request_line(
     templates: &mut Templates,
     reads: &mut BTreeSet<String>,
 ) -> Result<(String, Text), RenderError> {
-    let (method, address) = split_action(action).ok_or_else(|| {
-        RenderError::new(
-            place,
-            "write it as `METHOD URL` or `METHOD /path`, the method as a plain word",
-        )
-    })?;
+    let (method, address) = split_action(action).ok_or_else(|| bad_line(place))?;
     Ok((method, templates.path(place, address, reads)?))
+}
+
+fn bad_line(place: &str) -> RenderError {
+    RenderError::new(place, "write it as `METHOD URL` or `METHOD /path`")
 }
 
 fn compile_probe(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use prunella_stream::{Completion, EffectId, EffectRequest, Millis};
@@ -121,6 +122,13 @@ impl Gate {
             return Err(GateClosed::LeaseExpired);
         }
         Ok(())
+    }
+
+    /// What is left before the deadline; zero once it has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        let left = self.deadline.saturating_sub(boot_millis());
+        Duration::from_millis(u64::try_from(left).unwrap_or(0))
     }
 }
 

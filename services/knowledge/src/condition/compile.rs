@@ -262,7 +262,12 @@ impl Compiler<'_> {
                 let hint = crate::suggest::nearest(name, known)
                     .map(|near| format!("; did you mean `{near}`?"))
                     .unwrap_or_default();
-                return Err(self.refuse(&format!("there is no function `{name}`{hint}"), id));
+                // A call's own place is its bracket.
+                let at = self.place(id);
+                return Err(ConditionError::Unsupported {
+                    message: format!("there is no function `{name}`{hint}"),
+                    at: at.map(|at| at.saturating_sub(name.chars().count())),
+                });
             }
         }
         Ok(())

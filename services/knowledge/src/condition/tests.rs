@@ -186,7 +186,8 @@ fn nothing_overflows_the_stack() {
 fn an_error_says_where_and_what() {
     let at = |text: &str| Condition::compile(text).expect_err(text).at();
     assert_eq!(at("{{ a >  }}"), Some(6));
-    assert_eq!(at("1 > 0 && foo(1) == 2"), Some(12));
+    assert_eq!(at("1 > 0 && foo(1) == 2"), Some(9));
+    assert_eq!(at("{{ name.foo(1) }}"), Some(8));
     assert_eq!(at("x.matches('(')"), Some(10));
     let error = Condition::compile("name.containz('a')").expect_err("no such function");
     assert!(

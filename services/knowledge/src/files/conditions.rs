@@ -1,6 +1,6 @@
 //! Conditions as they stand in files: compiled, and held against the variables that they may read.
 
-use crate::alert::{ALERT, ALERT_VARIABLES};
+use crate::alert::ALERT_VARIABLES;
 use crate::condition::{Condition, Reference};
 use crate::diagnostic::Report;
 use crate::fields::text_of;
@@ -74,9 +74,6 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<ReadCondition
         }
     }
 }
-
-/// The names that a playbook's conditions know besides the alert's fields.
-pub(crate) const PLAYBOOK_VARIABLES: &[&str] = &[ALERT];
 
 /// A place in a condition's text as a place in the file, if the text stands there as it is.
 fn place(at: Mark, lead: Option<usize>, offset: Option<usize>) -> Mark {

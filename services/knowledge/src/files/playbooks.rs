@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::alert::RUN_VARIABLES;
 use crate::diagnostic::{Level, Report};
 use crate::fields::{Fields, one_of};
 use crate::kinds;
 use crate::model::{Autonomy, Playbook};
 use crate::yaml::{Mark, Node};
 
-use super::conditions::PLAYBOOK_VARIABLES;
 use super::rules::{self, ReadRule};
 use super::tasks::{self, ReadTask};
 
@@ -29,11 +29,16 @@ pub(crate) struct ReadPlaybook {
 /// Reads one playbook.
 pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<ReadPlaybook> {
     let mut fields = Fields::of("a playbook", node, report)?;
-    let at = fields.require("playbook_id", report).map(|entry| entry.value.at);
+    let at = fields
+        .require("playbook_id", report)
+        .map(|entry| entry.value.at);
     let id = fields.text("playbook_id", report).map(|id| id.value);
     let name = fields.text("name", report).map(|name| name.value);
     let description = fields.text("description", report);
-    let words = [("observe", Autonomy::Observe), ("automatic", Autonomy::Automatic)];
+    let words = [
+        ("observe", Autonomy::Observe),
+        ("automatic", Autonomy::Automatic),
+    ];
     let autonomy = fields.word("autonomy", &words, report);
     let timeout_ms = fields.span("timeout", report).unwrap_or(TIMEOUT_MS);
     let trigger_id = id.clone().unwrap_or_default();
@@ -75,7 +80,10 @@ fn check_size(tasks: &[ReadTask], at: Option<Mark>, report: &mut Report<'_>) {
     if tasks.is_empty() {
         report.error(at, 5, "a playbook has at least one task");
     } else if tasks.len() > MAX_TASKS {
-        let message = format!("a playbook has at most {MAX_TASKS} tasks, not {}", tasks.len());
+        let message = format!(
+            "a playbook has at most {MAX_TASKS} tasks, not {}",
+            tasks.len()
+        );
         report.error(at, 5, message);
     }
 }
@@ -106,7 +114,10 @@ fn check_tasks(tasks: &[ReadTask], report: &mut Report<'_>) {
     }
     let edges = edges(tasks, &numbers, report);
     if let Some(cycle) = cycle(&edges) {
-        let names: Vec<&str> = cycle.iter().map(|task| tasks[*task].task.id.as_str()).collect();
+        let names: Vec<&str> = cycle
+            .iter()
+            .map(|task| tasks[*task].task.id.as_str())
+            .collect();
         report.error(
             tasks[cycle[0]].at,
             names[0].chars().count(),
@@ -194,7 +205,7 @@ fn check_variables(
     outputs: &BTreeMap<&str, usize>,
     report: &mut Report<'_>,
 ) {
-    let mut known: Vec<&str> = PLAYBOOK_VARIABLES.to_vec();
+    let mut known: Vec<&str> = RUN_VARIABLES.to_vec();
     known.extend(
         outputs
             .iter()
@@ -214,7 +225,7 @@ fn check_variables(
 
 fn warn_of_kinds(tasks: &[ReadTask], autonomy: Option<Autonomy>, report: &mut Report<'_>) {
     for task in tasks {
-        if !kinds::can_run(&task.task.kind) {
+        if !task.task.kind.is_empty() && !kinds::can_run(&task.task.kind) {
             let message = format!(
                 "this version cannot run `{}`; the task will fail with that cause",
                 task.task.kind
@@ -229,7 +240,8 @@ fn warn_of_kinds(tasks: &[ReadTask], autonomy: Option<Autonomy>, report: &mut Re
             Level::Warning,
             task.at,
             task.task.id.chars().count(),
-            "the playbook says nothing of its autonomy: it observes, and this task is refused".to_owned(),
+            "the playbook says nothing of its autonomy: it observes, and this task is refused"
+                .to_owned(),
             Some("write `autonomy: automatic` to let it act, or `autonomy: observe`".to_owned()),
         );
     }

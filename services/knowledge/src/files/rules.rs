@@ -28,14 +28,19 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<ReadRule> {
     let mut fields = Fields::of("a rule", node, report)?;
     let id = fields.require("id", report).map(|entry| entry.value.at);
     let id_text = fields.text("id", report);
+    let before = report.len();
     let mut rule = read_match(&mut fields, report);
+    let broken = report.len() > before;
     let playbook = fields.text("playbook", report);
     let playbook_at = playbook.as_ref().map_or(node.at, |playbook| playbook.at);
     rule.playbook = playbook.map(|playbook| playbook.value);
     if let Some(description) = fields.text("description", report) {
         rule.description = description.value;
     }
-    finish(&rule, fields, report);
+    if !broken {
+        warn_of_all(&rule, fields.at(), report);
+    }
+    fields.done(report);
     rule.id = id_text?.value;
     Some(ReadRule {
         rule,
@@ -52,13 +57,18 @@ pub(crate) fn read_trigger(
     report: &mut Report<'_>,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of("a trigger condition", node, report)?;
+    let before = report.len();
     let mut rule = read_match(&mut fields, report);
+    let broken = report.len() > before;
     rule.id = format!("{playbook}#{number}");
     rule.playbook = Some(playbook.to_owned());
     if let Some(description) = fields.text("description", report) {
         rule.description = description.value;
     }
-    finish(&rule, fields, report);
+    if !broken {
+        warn_of_all(&rule, fields.at(), report);
+    }
+    fields.done(report);
     Some(ReadRule {
         rule,
         at: node.at,
@@ -89,16 +99,16 @@ fn read_match(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Rule {
     }
 }
 
-fn finish(rule: &Rule, fields: Fields<'_>, report: &mut Report<'_>) {
-    let at = fields.at();
-    if rule.alert_name.is_none()
-        && rule.service_name.is_none()
-        && rule.severity.is_none()
-        && rule.source_system.is_none()
-        && rule.domain.is_none()
-        && rule.labels.is_empty()
-        && rule.condition.is_none()
-    {
+/// Reports a rule that is for every alert: rarely what was meant.
+fn warn_of_all(rule: &Rule, at: Mark, report: &mut Report<'_>) {
+    let named = rule.alert_name.is_some()
+        || rule.service_name.is_some()
+        || rule.severity.is_some()
+        || rule.source_system.is_some()
+        || rule.domain.is_some()
+        || !rule.labels.is_empty()
+        || rule.condition.is_some();
+    if !named {
         report.push(
             Level::Warning,
             at,
@@ -107,7 +117,6 @@ fn finish(rule: &Rule, fields: Fields<'_>, report: &mut Report<'_>) {
             Some("name at least an `alert_name` or a `service_name`".to_owned()),
         );
     }
-    fields.done(report);
 }
 
 /// A name to be equal to; `any` and `*` ask for nothing.

@@ -2,7 +2,7 @@
 
 use serde_json::Map;
 
-use crate::alert::{ALERT, ALERT_VARIABLES};
+use crate::alert::{ALERT_VARIABLES, RUN_VARIABLES};
 use crate::diagnostic::Report;
 use crate::fields::{Fields, number, one_of, text_of, wrong_kind};
 use crate::kinds;
@@ -56,8 +56,12 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<ReadTask> {
             .collect(),
         retry: read_retry(&mut fields, report),
         timeout_ms: fields.span("timeout", report).unwrap_or(TIMEOUT_MS),
-        on_success: fields.word("on_success", ON_SUCCESS, report).unwrap_or_default(),
-        on_failure: fields.word("on_failure", ON_FAILURE, report).unwrap_or_default(),
+        on_success: fields
+            .word("on_success", ON_SUCCESS, report)
+            .unwrap_or_default(),
+        on_failure: fields
+            .word("on_failure", ON_FAILURE, report)
+            .unwrap_or_default(),
         output_variable,
         mutating: fields.truth("mutating", report),
         target: fields.text("target", report).map(|target| target.value),
@@ -83,10 +87,16 @@ const ON_FAILURE: &[(&str, OnFailure)] = &[
     ("abort", after(AfterFailure::Abort, false)),
     ("abort_with_notification", after(AfterFailure::Abort, true)),
     ("continue", after(AfterFailure::Continue, false)),
-    ("continue_with_notification", after(AfterFailure::Continue, true)),
+    (
+        "continue_with_notification",
+        after(AfterFailure::Continue, true),
+    ),
     ("send_notification", after(AfterFailure::Continue, true)),
     ("escalate", after(AfterFailure::Escalate, true)),
-    ("send_notification_and_escalate", after(AfterFailure::Escalate, true)),
+    (
+        "send_notification_and_escalate",
+        after(AfterFailure::Escalate, true),
+    ),
 ];
 
 const fn after(then: AfterFailure, notify: bool) -> OnFailure {
@@ -130,7 +140,11 @@ fn read_action(
         report.error_with(fields.at(), 1, message, "write `action: GET /path`");
         return None;
     };
-    let (method, rest) = found.value.trim().split_once(char::is_whitespace).unwrap_or((&found.value, ""));
+    let (method, rest) = found
+        .value
+        .trim()
+        .split_once(char::is_whitespace)
+        .unwrap_or((&found.value, ""));
     // A method that a template makes is not known before the run.
     if !method.contains("{{") && !kinds::METHODS.contains(&method.to_ascii_uppercase().as_str()) {
         report.error_with(
@@ -239,11 +253,11 @@ fn check_output(name: Option<&str>, at: Mark, report: &mut Report<'_>) {
             format!("`{name}` cannot name a variable"),
             "use letters, digits and `_`, a letter first",
         );
-    } else if name == ALERT || ALERT_VARIABLES.contains(&name) {
+    } else if ALERT_VARIABLES.contains(&name) || RUN_VARIABLES.contains(&name) {
         report.error_with(
             at,
             width,
-            format!("`{name}` is the alert's own"),
+            format!("`{name}` has a meaning of its own already"),
             format!("name it `{name}_found`, say"),
         );
     }

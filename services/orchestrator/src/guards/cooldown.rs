@@ -9,8 +9,11 @@ use super::{span, verdict};
 /// Name of the guard.
 pub const NAME: &str = "cooldown";
 
+/// A cooldown of at most this many milliseconds is none: nothing is remembered.
+pub const LIFTED_MS: i64 = 1;
+
 /// Lets an action pass if the target has rested, or if it is this very run that changed it last: the tasks of
-/// one run belong together. A `cooldown_ms` of 0 lets everything pass.
+/// one run belong together.
 #[must_use]
 pub fn look(
     now: i64,
@@ -18,7 +21,7 @@ pub fn look(
     run_id: &str,
     settings: &Settings,
 ) -> GuardVerdict {
-    if settings.cooldown_ms <= 0 {
+    if settings.cooldown_ms <= LIFTED_MS {
         return verdict(NAME, true, "lifted by cooldown_ms");
     }
     let Some(last) = last else {
@@ -47,7 +50,7 @@ pub fn after(
     run_id: &str,
     settings: &Settings,
 ) -> Option<Cooldown> {
-    if settings.cooldown_ms <= 0 {
+    if settings.cooldown_ms <= LIFTED_MS {
         return None;
     }
     let streak = match last {
@@ -138,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cooldown_of_nothing_lets_pass_and_remembers_nothing() {
+    fn a_lifted_cooldown_lets_pass_and_remembers_nothing() {
         let settings = Settings {
-            cooldown_ms: 0,
+            cooldown_ms: LIFTED_MS,
             ..Settings::default()
         };
         assert!(look(0, Some(&changed("other", 1)), "this", &settings).allowed);

@@ -83,9 +83,16 @@ impl Broker {
         self.producers.push(Producer::default());
     }
 
-    /// Puts a record on a topic outside any transaction.
-    pub(super) fn put(&mut self, topic: TopicId, message: Message, now: Millis) -> (i32, i64) {
-        let partition = partition_of(message.key.as_deref(), self.partitions(topic));
+    /// Puts a record on a topic outside any transaction; to the partition given, or to the one of the key.
+    pub(super) fn put(
+        &mut self,
+        topic: TopicId,
+        partition: Option<i32>,
+        message: Message,
+        now: Millis,
+    ) -> (i32, i64) {
+        let count = self.partitions(topic);
+        let partition = partition.unwrap_or_else(|| partition_of(message.key.as_deref(), count));
         let offset = self
             .log_mut(topic, partition)
             .append(partition, message, now, None);
@@ -278,7 +285,7 @@ mod tests {
         let epoch = broker.init(0);
         broker.begin(0, epoch).expect("begins");
         produce(&mut broker, epoch, "a").expect("produces");
-        broker.put(0, Message::new("k", "b"), 0);
+        broker.put(0, None, Message::new("k", "b"), 0);
         assert!(seen(&broker).is_empty());
         broker.commit(0, epoch).expect("commits");
         assert_eq!(seen(&broker), ["a", "b"]);

@@ -1,0 +1,67 @@
+//! `prunella decide`: NormalizedAlerts decided, without a broker.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use prunella_knowledge::{KnowledgeSet, Options, check_with};
+use prunella_schemas::NormalizedAlert;
+
+use crate::commands::knowledge::print_diagnostics;
+use crate::exit::{Exit, FOUND};
+use crate::files;
+
+/// Decide NormalizedAlerts, one Decision a line.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  prunella normalize --source alertmanager payload.json | prunella decide --knowledge deploy/knowledge
+  prunella decide --knowledge rules/ alerts.jsonl
+
+Time is the latest receive time so far: nothing is stale that was not. A playbook that is not there is a
+warning here.")]
+pub struct DecideArguments {
+    /// Directory of rules and playbooks.
+    #[arg(long)]
+    knowledge: PathBuf,
+    /// JSON lines; `-` or nothing: standard input.
+    file: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A line that is no NormalizedAlert, by its number.
+pub fn run(arguments: &DecideArguments) -> Result<Exit> {
+    let Some(set) = load(&arguments.knowledge)? else {
+        return Ok(FOUND);
+    };
+    let bytes = files::bytes(arguments.file.as_deref())?;
+    let text = std::str::from_utf8(&bytes).context("the alerts are not UTF-8")?;
+    let mut alerts: Vec<NormalizedAlert> = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match serde_json::from_str(line) {
+            Ok(alert) => alerts.push(alert),
+            Err(error) => bail!("line {}: no NormalizedAlert: {error}", number + 1),
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    for decision in prunella_decider::decide(set, alerts) {
+        writeln!(out, "{}", serde_json::to_string(&decision)?)?;
+    }
+    Ok(Exit::SUCCESS)
+}
+
+/// The knowledge of a directory; none, with its mistakes printed, if it has any. Warnings are printed too.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn load(directory: &std::path::Path) -> Result<Option<KnowledgeSet>> {
+    let files = files::knowledge(directory)?;
+    let options = Options {
+        allow_missing_playbooks: true,
+        ..Options::default()
+    };
+    print_diagnostics(&check_with(&files, options));
+    Ok(KnowledgeSet::parse_with(&files, options).ok())
+}

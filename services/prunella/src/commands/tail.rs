@@ -1,0 +1,135 @@
+//! `prunella tail`: records as JSON lines.
+
+use std::io::{BufWriter, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use prunella_knowledge::{Condition, Variables};
+use prunella_schemas::decode_any;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::kafka::{ANSWER, partitions, reader};
+
+/// Print the records of a topic as JSON lines, Avro decoded.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  prunella tail decisions --from-beginning
+  prunella tail results --follow --filter 'value.status != \"Succeeded\"'
+  prunella tail raw-alerts.dlq --from-beginning")]
+pub struct TailArguments {
+    /// Topic, without the installation's prefix.
+    topic: String,
+    /// From the oldest record, not from now on.
+    #[arg(long)]
+    from_beginning: bool,
+    /// Go on when the end is reached.
+    #[arg(long, short)]
+    follow: bool,
+    /// Only records for which this CEL expression holds; it sees `key`, `value`, `headers`, `partition`, `offset`.
+    #[arg(long)]
+    filter: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A topic that is not there, a filter that cannot be, a cluster that does not answer.
+pub fn run(config: &Config, arguments: &TailArguments) -> Result<()> {
+    let filter = arguments.filter.as_deref().map(Condition::compile).transpose()?;
+    let consumer = reader(&config.kafka)?;
+    let topic = config.topology.prefix.topic(&arguments.topic);
+    let found = partitions(&consumer, &topic)?;
+    if found.is_empty() {
+        bail!("there is no topic {topic}; `prunella topology topics` lists those of this installation");
+    }
+    let mut assignment = TopicPartitionList::new();
+    let mut unfinished = found.len();
+    for partition in found {
+        let (low, high) = consumer.fetch_watermarks(&topic, partition, ANSWER)?;
+        let from = if arguments.from_beginning { low } else { high };
+        assignment.add_partition_offset(&topic, partition, Offset::Offset(from))?;
+    }
+    consumer.assign(&assignment)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut heard = Instant::now();
+    while arguments.follow || unfinished > 0 {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                let line = line_of(&message);
+                if filter.as_ref().is_none_or(|filter| holds(filter, &line)) {
+                    let written = writeln!(out, "{line}");
+                    if is_closed(&written) {
+                        return Ok(());
+                    }
+                    written?;
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => {
+                unfinished = unfinished.saturating_sub(1);
+                out.flush()?;
+            }
+            Some(Err(error)) => tracing::debug!(%error, "reading"),
+            None => out.flush()?,
+        }
+        if !arguments.follow && heard.elapsed() > Duration::from_secs(30) {
+            bail!("no answer from {} for 30 s", config.kafka.bootstrap_servers);
+        }
+    }
+    out.flush().context("writing")
+}
+
+/// Whoever reads our output has enough.
+fn is_closed(written: &std::io::Result<()>) -> bool {
+    matches!(written, Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn line_of(message: &BorrowedMessage<'_>) -> Value {
+    let mut line = Map::new();
+    line.insert("partition".to_owned(), json!(message.partition()));
+    line.insert("offset".to_owned(), json!(message.offset()));
+    line.insert("timestamp".to_owned(), json!(message.timestamp().to_millis()));
+    line.insert("key".to_owned(), message.key().map_or(Value::Null, text_of));
+    if let Some(headers) = message.headers() {
+        let headers: Map<String, Value> = headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map_or(Value::Null, text_of)))
+            .collect();
+        line.insert("headers".to_owned(), Value::Object(headers));
+    }
+    match message.payload() {
+        None => drop(line.insert("value".to_owned(), Value::Null)),
+        Some(payload) => match decode_any(payload) {
+            Ok((schema, value)) => {
+                line.insert("schema".to_owned(), json!(schema));
+                line.insert("value".to_owned(), value);
+            }
+            Err(_) => drop(line.insert("value".to_owned(), payload_of(payload))),
+        },
+    }
+    Value::Object(line)
+}
+
+/// JSON as JSON, other bytes as text.
+fn payload_of(payload: &[u8]) -> Value {
+    serde_json::from_slice(payload).unwrap_or_else(|_| text_of(payload))
+}
+
+fn text_of(bytes: &[u8]) -> Value {
+    Value::String(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A record for which the filter cannot be evaluated is left out.
+fn holds(filter: &Condition, line: &Value) -> bool {
+    let mut variables = Variables::new();
+    for name in ["key", "value", "headers", "partition", "offset"] {
+        variables.set(name, line.get(name).unwrap_or(&Value::Null));
+    }
+    filter.evaluate(&variables).unwrap_or(false)
+}
