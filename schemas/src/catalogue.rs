@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use serde_json::Value;
 
 use crate::codec::{Frame, hex};
-use crate::state::{Answered, Budget, ChainHead, Claim, Cooldown, Lane, LiveRun, Position};
+use crate::state::{
+    Answered, Budget, ChainHead, Claim, Cooldown, Counted, Lane, LiveRun, Position, Seen, Watermark,
+    Window,
+};
 use crate::{
     Action, ActionResult, AuditEntry, AvroRecord, CodecError, Compiled, Control, Decision,
     KnowledgeRecord, NormalizedAlert, PlaybookRun, Registry, Switch, decode_with, encode,
@@ -30,6 +33,10 @@ pub static ALL: &[&dyn Known] = &[
     &Entry::<Budget>::NEW,
     &Entry::<Claim>::NEW,
     &Entry::<Answered>::NEW,
+    &Entry::<Seen>::NEW,
+    &Entry::<Counted>::NEW,
+    &Entry::<Window>::NEW,
+    &Entry::<Watermark>::NEW,
 ];
 
 /// One schema of this build, its Rust type forgotten.

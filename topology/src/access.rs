@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::declaration::{Topic, dead_lettered, with_changelog};
+use crate::declaration::{Kind, TOPICS, dead_lettered, with_changelog};
 use crate::installation::{Installation, topic_specs};
 use crate::prefix::Prefix;
 use crate::service::Service;
+use crate::topics;
 
 /// What an access rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +36,8 @@ pub enum Operation {
     /// Change its settings.
     AlterConfigs,
 }
+
+use Operation::{AlterConfigs, Create, Describe, DescribeConfigs, Read, Write};
 
 /// Whether the name is the whole name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,41 +73,30 @@ const OPERATOR: &str = "operator";
 ///
 /// No rule on the cluster is among them: brokers from 3.0 on need none for idempotent producers.
 #[must_use]
-pub fn acls(
-    topics: &[Topic],
-    installation: &Installation,
-    principal_prefix: &str,
-    hosts: &[&str],
-) -> Vec<Acl> {
+pub fn acls(principal_prefix: &str, prefix: &Prefix, hosts: &[&str]) -> Vec<Acl> {
     let hosts = if hosts.is_empty() { &["*"] } else { hosts };
     let mut granted = Granted {
         rules: BTreeSet::new(),
         hosts,
+        prefix,
     };
     for service in Service::ALL {
         let principal = format!("{principal_prefix}{}", service.runs_in());
-        grant_topics(
-            &mut granted,
-            topics,
-            &installation.prefix,
-            *service,
-            &principal,
-        );
+        granted.topics(*service, &principal);
         if service.is_stage() {
-            grant_group(&mut granted, &installation.prefix, *service, &principal);
+            granted.broadcasts(&principal);
+            granted.own_topics(*service, &principal);
+            granted.group(*service, &principal);
         }
     }
-    grant_operator(
-        &mut granted,
-        installation,
-        &format!("{principal_prefix}{OPERATOR}"),
-    );
+    granted.operator(&format!("{principal_prefix}{OPERATOR}"));
     granted.rules.into_iter().collect()
 }
 
 struct Granted<'a> {
     rules: BTreeSet<Acl>,
     hosts: &'a [&'a str],
+    prefix: &'a Prefix,
 }
 
 impl Granted<'_> {
@@ -129,69 +121,66 @@ impl Granted<'_> {
     }
 
     fn topic(&mut self, principal: &str, name: &str, operations: &[Operation]) {
-        self.allow(
-            principal,
-            (Resource::Topic, name, Pattern::Literal),
-            operations,
-        );
+        let topic = (Resource::Topic, name, Pattern::Literal);
+        self.allow(principal, topic, operations);
     }
-}
 
-fn grant_topics(
-    granted: &mut Granted<'_>,
-    topics: &[Topic],
-    prefix: &Prefix,
-    service: Service,
-    principal: &str,
-) {
-    use Operation::{Describe, Read, Write};
-    for topic in topics {
-        let name = prefix.topic(topic.name);
-        if topic.readers.contains(&service) {
-            granted.topic(principal, &name, &[Read, Describe]);
-        }
-        if topic.writers.contains(&service) {
-            granted.topic(principal, &name, &[Write, Describe]);
+    fn topics(&mut self, service: Service, principal: &str) {
+        for topic in TOPICS {
+            let name = self.prefix.topic(topic.name);
+            if topic.readers.contains(&service) {
+                self.topic(principal, &name, &[Read, Describe]);
+            }
+            if topic.writers.contains(&service) {
+                self.topic(principal, &name, &[Write, Describe]);
+            }
         }
     }
-    if !service.is_stage() {
-        return;
-    }
-    for topic in dead_lettered(topics).filter(|topic| topic.readers.contains(&service)) {
-        let name = prefix.dead_letters(topic.name);
-        granted.topic(principal, &name, &[Write, Describe]);
-    }
-    if with_changelog(topics).any(|it| it == service) {
-        let name = prefix.changelog(service.name());
-        granted.topic(principal, &name, &[Read, Write, Describe]);
-    }
-}
 
-/// A taker of partitions fences their last owner under that owner's transactional id, so a stage may use all
-/// the ids of its application.
-fn grant_group(granted: &mut Granted<'_>, prefix: &Prefix, service: Service, principal: &str) {
-    let group = prefix.app(service.name());
-    granted.allow(
-        principal,
-        (Resource::Group, &group, Pattern::Literal),
-        &[Operation::Read],
-    );
-    let ids = prefix.transactional_ids(service.name());
-    granted.allow(
-        principal,
-        (Resource::TransactionalId, &ids, Pattern::Prefixed),
-        &[Operation::Write, Operation::Describe],
-    );
-}
+    /// A process keeps one copy of the broadcast topics, all of them, for whichever stages run in it.
+    fn broadcasts(&mut self, principal: &str) {
+        for topic in TOPICS.iter().filter(|it| it.kind == Kind::Broadcast) {
+            let name = self.prefix.topic(topic.name);
+            self.topic(principal, &name, &[Read, Describe]);
+        }
+    }
 
-fn grant_operator(granted: &mut Granted<'_>, installation: &Installation, principal: &str) {
-    use Operation::{AlterConfigs, Create, Describe, DescribeConfigs, Read};
-    for spec in topic_specs(installation) {
-        granted.topic(
-            principal,
-            &spec.name,
-            &[Create, Describe, DescribeConfigs, AlterConfigs, Read],
-        );
+    fn own_topics(&mut self, service: Service, principal: &str) {
+        for topic in dead_lettered(TOPICS).filter(|topic| topic.readers.contains(&service)) {
+            let name = self.prefix.dead_letters(topic.name);
+            self.topic(principal, &name, &[Write, Describe]);
+        }
+        if with_changelog(TOPICS).any(|it| it == service) {
+            let name = self.prefix.changelog(service.name());
+            self.topic(principal, &name, &[Read, Write, Describe]);
+        }
+    }
+
+    /// A taker of partitions fences their last owner under that owner's transactional id, so a stage may use
+    /// all the ids of its application.
+    fn group(&mut self, service: Service, principal: &str) {
+        let group = self.prefix.app(service.name());
+        let group = (Resource::Group, group.as_str(), Pattern::Literal);
+        self.allow(principal, group, &[Read]);
+        let ids = self.prefix.transactional_ids(service.name());
+        let ids = (Resource::TransactionalId, ids.as_str(), Pattern::Prefixed);
+        self.allow(principal, ids, &[Write, Describe]);
+    }
+
+    fn operator(&mut self, principal: &str) {
+        let installation = Installation {
+            prefix: self.prefix.clone(),
+            ..Installation::default()
+        };
+        for spec in topic_specs(&installation) {
+            self.topic(
+                principal,
+                &spec.name,
+                &[Create, Describe, DescribeConfigs, AlterConfigs, Read],
+            );
+        }
+        let clock = self.prefix.topic(topics::DOCTOR);
+        self.topic(principal, &clock, &[Create, Describe, Read, Write]);
     }
 }
 
@@ -284,12 +273,10 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::TOPICS;
 
     fn all(hosts: &[&str]) -> Vec<Acl> {
         let prefix = Prefix::new("p1.").unwrap();
-        let installation = Installation::on_one_broker(prefix, 4);
-        acls(TOPICS, &installation, "User:prunella-", hosts)
+        acls("User:prunella-", &prefix, hosts)
     }
 
     fn allowed(service: &str, resource: Resource, name: &str, operation: Operation) -> bool {
@@ -304,11 +291,11 @@ mod tests {
 
     #[test]
     fn a_service_may_do_what_is_declared_of_it_and_nothing_else() {
-        use Operation::{AlterConfigs, Create, Read, Write};
         for (service, name, operation, expected) in [
             ("gateway", "p1.switches", Write, true),
             ("decider", "p1.switches", Read, true),
             ("decider", "p1.switches", Write, false),
+            ("executor", "p1.knowledge", Read, true),
             ("decider", "p1.decisions", Write, true),
             ("decider", "p1.decisions", Read, false),
             ("decider", "p1.actions", Write, false),

@@ -157,7 +157,7 @@ pub static TOPICS: &[Topic] = &[
         cleanup: Cleanup::Compact,
         max_bytes: KNOWLEDGE_BYTES,
         writers: &[Gateway],
-        readers: &[Normalizer, Decider, Orchestrator],
+        readers: &[Gateway, Normalizer, Decider, Orchestrator],
         ..keyed(
             topics::KNOWLEDGE,
             "the content's digest, or `active`",
@@ -168,7 +168,7 @@ pub static TOPICS: &[Topic] = &[
         kind: Kind::Broadcast,
         cleanup: Cleanup::Compact,
         writers: &[Gateway],
-        readers: &[Decider, Orchestrator, Executor, Effects],
+        readers: &[Gateway, Decider, Orchestrator, Executor, Effects],
         ..keyed(topics::SWITCHES, "the switch's name", "switch")
     },
     Topic {

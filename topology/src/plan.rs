@@ -214,7 +214,9 @@ fn reason(topic: &ExistingTopic, spec: &TopicSpec) -> String {
 /// topics alone: other names may be anybody's.
 fn is_ours(prefix: &Prefix, name: &str) -> bool {
     if !prefix.is_empty() {
-        return prefix.strip(name).is_some();
+        return prefix
+            .strip(name)
+            .is_some_and(|name| name != topics::DOCTOR);
     }
     let of_topic = name.strip_suffix(topics::DEAD_LETTERS);
     let of_stage = name.strip_suffix(topics::CHANGELOG);
@@ -373,6 +375,7 @@ mod tests {
         };
         let names = [
             "p1.old",
+            "p1.prunella-doctor",
             "p2.old",
             "orders",
             "raw-logs.dlq",

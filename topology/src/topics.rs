@@ -23,6 +23,9 @@ pub const CONTROL: &str = "control";
 /// Audit trails.
 pub const AUDIT: &str = "audit";
 
+/// What `prunella doctor` writes to read the brokers' clock. Nothing else uses it, and nobody reconciles it.
+pub const DOCTOR: &str = "prunella-doctor";
+
 /// What a dead-letter queue's name ends in.
 pub const DEAD_LETTERS: &str = ".dlq";
 /// What a changelog's name ends in.

@@ -17,6 +17,9 @@ const KNOWN: &[&str] = &[
     "PRUNELLA__KAFKA__PREFIX",
     "PRUNELLA__HTTP__LISTEN",
     "PRUNELLA__GATEWAY__LISTEN",
+    "PRUNELLA__GATEWAY__SOURCES__ALERTMANAGER__TOKEN",
+    "PRUNELLA__GATEWAY__PEOPLE__OPERATOR__TOKEN",
+    "PRUNELLA__GATEWAY__PEOPLE__OPERATOR__ROLES",
     "PRUNELLA__TOPOLOGY__REPLICATION",
     "PRUNELLA__TOPOLOGY__MIN_INSYNC",
 ];
@@ -146,7 +149,13 @@ fn every_service_says_when_it_is_ready() {
     for service in Service::started() {
         let name = service.name();
         let test = texts(&mapping(&compose.services[name]["healthcheck"])["test"]);
-        let listen = &compose.environment(name)["PRUNELLA__HTTP__LISTEN"];
+        // A process with stages answers on a listener of its own, the gateway where it listens anyway.
+        let section = if service.is_stage() {
+            "HTTP"
+        } else {
+            "GATEWAY"
+        };
+        let listen = &compose.environment(name)[&format!("PRUNELLA__{section}__LISTEN")];
         let port = listen.rsplit(':').next().unwrap();
         let url = format!("http://127.0.0.1:{port}/readyz");
         assert_eq!(test.last(), Some(&url), "{name}");
@@ -172,6 +181,20 @@ fn settings_are_known_and_lead_to_the_broker() {
     let listen = &compose.environment("gateway")["PRUNELLA__GATEWAY__LISTEN"];
     let port = listen.rsplit(':').next().unwrap();
     assert!(published[0].ends_with(&format!(":{port}")), "{published:?}");
+}
+
+#[test]
+fn nobody_reaches_the_gateway_without_a_token_and_no_token_is_written_down() {
+    let environment = Compose::load().environment("gateway");
+    let tokens: Vec<&String> = environment
+        .iter()
+        .filter(|(name, _)| name.ends_with("__TOKEN"))
+        .map(|(_, token)| token)
+        .collect();
+    assert_eq!(tokens.len(), 2);
+    for token in tokens {
+        assert!(token.starts_with("${") && token.contains(":?"), "{token}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! copy the new schema to `history/state/NAME/2.avsc` and write `history: [1, 2]`. What older versions wrote
 //! is then still restored.
 
+mod decider;
 mod executor;
 mod orchestrator;
 mod shared;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::avro_value;
 
+pub use decider::{Counted, Seen, Watermark, Window};
 pub use executor::{Answered, Claim, ClaimPhase};
 pub use orchestrator::{Budget, ChainHead, Cooldown, Lane, LiveRun, RunFacts, TaskProgress};
 pub use shared::Shared;

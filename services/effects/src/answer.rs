@@ -35,11 +35,19 @@ impl Answer {
             if chunk.len() > room {
                 body.extend_from_slice(&chunk[..room]);
                 // The rest is not read: dropping the response closes the connection.
-                return Ok(Self { status, body, cut: true });
+                return Ok(Self {
+                    status,
+                    body,
+                    cut: true,
+                });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, body, cut: false })
+        Ok(Self {
+            status,
+            body,
+            cut: false,
+        })
     }
 
     /// What a call's answer means.
@@ -90,7 +98,8 @@ impl Answer {
         let text = String::from_utf8_lossy(&self.body);
         if self.cut {
             let bytes = self.body.len();
-            return json!({"output_truncated": true, "bytes_read": bytes, "excerpt": text}).to_string();
+            return json!({"output_truncated": true, "bytes_read": bytes, "excerpt": text})
+                .to_string();
         }
         // Read as a whole, so that nobody downstream finds a number or a depth that it cannot hold.
         match serde_json::from_str::<Value>(&text) {
@@ -101,7 +110,11 @@ impl Answer {
 
     fn complaint(&self) -> String {
         let redirect = (300..400).contains(&self.status);
-        let hint = if redirect { ", and redirects are not followed" } else { "" };
+        let hint = if redirect {
+            ", and redirects are not followed"
+        } else {
+            ""
+        };
         let text = String::from_utf8_lossy(&self.body);
         let excerpt: String = text
             .trim()
@@ -110,6 +123,9 @@ impl Answer {
             .map(|letter| if letter.is_control() { ' ' } else { letter })
             .collect();
         let separator = if excerpt.is_empty() { "" } else { ": " };
-        format!("answered with status {}{hint}{separator}{excerpt}", self.status)
+        format!(
+            "answered with status {}{hint}{separator}{excerpt}",
+            self.status
+        )
     }
 }

@@ -51,7 +51,11 @@ impl Clients {
         guard: Arc<Guard>,
     ) -> Result<Response, SendError> {
         guard.check_before()?;
-        let client = if guard.mutating { &self.acts } else { &self.reads };
+        let client = if guard.mutating {
+            &self.acts
+        } else {
+            &self.reads
+        };
         let sent = GUARD.scope(guard, client.execute(request)).await;
         sent.map_err(SendError::of)
     }

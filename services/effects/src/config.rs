@@ -114,7 +114,9 @@ impl fmt::Debug for SecretUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum EffectsConfigError {
     /// Not an absolute HTTP URL.
-    #[error("effects.{key} is no absolute http or https URL ({reason}): write it as http://HOST:PORT/PATH")]
+    #[error(
+        "effects.{key} is no absolute http or https URL ({reason}): write it as http://HOST:PORT/PATH"
+    )]
     Url {
         /// Which.
         key: &'static str,
@@ -122,7 +124,9 @@ pub enum EffectsConfigError {
         reason: String,
     },
     /// Not a host.
-    #[error("effects.allowed_hosts: `{entry}` is no host: write `host`, `host:port`, `.suffix` or `.suffix:port`, without scheme or path")]
+    #[error(
+        "effects.allowed_hosts: `{entry}` is no host: write `host`, `host:port`, `.suffix` or `.suffix:port`, without scheme or path"
+    )]
     Host {
         /// The entry.
         entry: String,

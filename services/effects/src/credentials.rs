@@ -66,7 +66,8 @@ impl Credential {
         let secret = match (&configured.token_file, &configured.token_env) {
             (Some(file), None) => Secret::File(file.clone()),
             (None, Some(name)) => Secret::Text(
-                std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?,
+                std::env::var(name)
+                    .map_err(|_| format!("the environment variable {name} is not set"))?,
             ),
             _ => return Err("name one of `token_file` and `token_env`".to_owned()),
         };

@@ -28,7 +28,10 @@ impl Destinations {
             .as_ref()
             .map(|url| parse_url("base_url", url))
             .transpose()?;
-        let allowed = config.allowed_hosts.iter().map(|entry| Pattern::parse(entry));
+        let allowed = config
+            .allowed_hosts
+            .iter()
+            .map(|entry| Pattern::parse(entry));
         let allowed = allowed.collect::<Result<Vec<_>, _>>()?;
         Ok(Self { base, allowed })
     }
@@ -58,7 +61,10 @@ impl Destinations {
     fn absolute(&self, text: &str) -> Result<Url, String> {
         let url = Url::parse(text).map_err(|error| format!("its URL is malformed: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("it calls by `{}`: only http and https are", url.scheme()));
+            return Err(format!(
+                "it calls by `{}`: only http and https are",
+                url.scheme()
+            ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("its URL holds a user: configure effects.headers instead".to_owned());
@@ -82,7 +88,9 @@ impl Destinations {
             return Err(format!("its path `{path}` does not begin with a slash"));
         }
         let root = base.path().trim_end_matches('/').to_owned();
-        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let (path, query) = path
+            .split_once('?')
+            .map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = base.clone();
         url.set_path(&format!("{root}{path}"));
         url.set_query(query);
@@ -123,9 +131,12 @@ pub(crate) fn authority(url: &Url) -> String {
 
 impl Pattern {
     fn parse(entry: &str) -> Result<Self, EffectsConfigError> {
-        let wrong = || EffectsConfigError::Host { entry: entry.to_owned() };
+        let wrong = || EffectsConfigError::Host {
+            entry: entry.to_owned(),
+        };
         let suffix = entry.strip_prefix('.');
-        let url = Url::parse(&format!("http://{}", suffix.unwrap_or(entry))).map_err(|_| wrong())?;
+        let url =
+            Url::parse(&format!("http://{}", suffix.unwrap_or(entry))).map_err(|_| wrong())?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || entry.contains(['/', '@', '*', '?', '#']) {
             return Err(wrong());
@@ -134,7 +145,10 @@ impl Pattern {
         // The URL drops port 80 as http's own; here it was asked for by number.
         let port = url.port().or_else(|| entry.ends_with(":80").then_some(80));
         let dot = if suffix.is_some() { "." } else { "" };
-        Ok(Self { host: format!("{dot}{host}"), port })
+        Ok(Self {
+            host: format!("{dot}{host}"),
+            port,
+        })
     }
 
     fn matches(&self, url: &Url) -> bool {
@@ -158,7 +172,10 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    fn destinations(base: Option<&str>, allowed: &[&str]) -> Result<Destinations, EffectsConfigError> {
+    fn destinations(
+        base: Option<&str>,
+        allowed: &[&str],
+    ) -> Result<Destinations, EffectsConfigError> {
         Destinations::new(&EffectsConfig {
             base_url: base.map(|url| SecretUrl(url.to_owned())),
             allowed_hosts: allowed.iter().map(|&host| host.to_owned()).collect(),
@@ -167,8 +184,14 @@ mod tests {
     }
 
     fn url(url: &str) -> Option<String> {
-        let allowed = ["api.example.com", "10.0.0.7:9000", ".apps.example.com", "[::1]:80"];
-        let destinations = destinations(Some("http://base.example.com:8080/api"), &allowed).unwrap();
+        let allowed = [
+            "api.example.com",
+            "10.0.0.7:9000",
+            ".apps.example.com",
+            "[::1]:80",
+        ];
+        let destinations =
+            destinations(Some("http://base.example.com:8080/api"), &allowed).unwrap();
         let resolved = destinations.resolve(Some(url), None, &BTreeMap::new());
         resolved.ok().map(|url| url.to_string())
     }
@@ -218,7 +241,14 @@ mod tests {
         assert_eq!(path("/v1?a=b"), Some(format!("{base}/v1?a=b")));
         assert_eq!(path("//evil.com/x"), Some(format!("{base}//evil.com/x")));
         assert_eq!(path("/@evil.com"), Some(format!("{base}/@evil.com")));
-        for refused in ["v1", "", "/../admin", "/%2e%2e/admin", "/../apis", "/a/../../admin"] {
+        for refused in [
+            "v1",
+            "",
+            "/../admin",
+            "/%2e%2e/admin",
+            "/../apis",
+            "/a/../../admin",
+        ] {
             assert_eq!(path(refused), None, "{refused}");
         }
     }
@@ -227,7 +257,11 @@ mod tests {
     fn a_path_needs_a_base_and_a_call_needs_one_of_both() {
         let none = destinations(None, &[]).unwrap();
         let empty = BTreeMap::new();
-        assert!(none.resolve(None, Some("/x"), &empty).unwrap_err().contains("base_url"));
+        assert!(
+            none.resolve(None, Some("/x"), &empty)
+                .unwrap_err()
+                .contains("base_url")
+        );
         assert!(none.resolve(None, None, &empty).is_err());
         assert!(none.resolve(Some("http://a/"), Some("/x"), &empty).is_err());
     }
@@ -237,7 +271,10 @@ mod tests {
         let destinations = destinations(Some("http://base.example.com"), &[]).unwrap();
         let query = BTreeMap::from([("q".to_owned(), "a b&c=d#e".to_owned())]);
         let url = destinations.resolve(None, Some("/x?a=1"), &query).unwrap();
-        assert_eq!(url.as_str(), "http://base.example.com/x?a=1&q=a+b%26c%3Dd%23e");
+        assert_eq!(
+            url.as_str(),
+            "http://base.example.com/x?a=1&q=a+b%26c%3Dd%23e"
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl LocalSwitch {
     fn check(&self) -> Result<(), Hindrance> {
         let thrown = |by: String| Hindrance::new(NotStarted::KillSwitch, by);
         if self.variable {
-            let by = format!("the environment variable {KILL_SWITCH_VARIABLE} throws the kill switch of this process");
+            let by = format!(
+                "the environment variable {KILL_SWITCH_VARIABLE} throws the kill switch of this process"
+            );
             return Err(thrown(by));
         }
         let Some(file) = &self.file else {
@@ -127,7 +129,9 @@ impl Guard {
             SwitchState::Unconfirmed { age_ms } if age_ms <= CONFIRMED_FOR_MS => Ok(()),
             SwitchState::Unconfirmed { age_ms } => Err(Hindrance::new(
                 NotStarted::SwitchUnconfirmed,
-                format!("the kill switches were last confirmed {age_ms} ms ago, and hold for {CONFIRMED_FOR_MS} ms"),
+                format!(
+                    "the kill switches were last confirmed {age_ms} ms ago, and hold for {CONFIRMED_FOR_MS} ms"
+                ),
             )),
         }
     }

@@ -62,7 +62,9 @@ impl Requests {
     pub(crate) fn probe(&self, effect: &EffectSpec, probe: &ProbeSpec) -> Result<Request, Unfit> {
         if !matches!(probe.method.as_str(), "GET" | "HEAD") {
             let method = &probe.method;
-            return Err(Unfit::Spec(format!("a probe is a GET or a HEAD, not a {method}")));
+            return Err(Unfit::Spec(format!(
+                "a probe is a GET or a HEAD, not a {method}"
+            )));
         }
         let url = self.url(probe.url.as_deref(), probe.path.as_deref(), &probe.query)?;
         self.request(effect, &probe.method, url, &probe.headers)
@@ -87,7 +89,9 @@ impl Requests {
         path: Option<&str>,
         query: &BTreeMap<String, String>,
     ) -> Result<Url, Unfit> {
-        self.destinations.resolve(url, path, query).map_err(Unfit::Refused)
+        self.destinations
+            .resolve(url, path, query)
+            .map_err(Unfit::Refused)
     }
 
     fn request(
@@ -134,7 +138,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Unfit> {
     if RESERVED.contains(&parsed.as_str()) {
         return Err(wrong("a playbook cannot set it"));
     }
-    let value = HeaderValue::from_str(value).map_err(|_| wrong("its value holds control characters"))?;
+    let value =
+        HeaderValue::from_str(value).map_err(|_| wrong("its value holds control characters"))?;
     Ok((parsed, value))
 }
 
@@ -146,5 +151,7 @@ fn set_body(request: &mut Request, body: &Value) {
     };
     *request.body_mut() = Some(Body::from(bytes));
     let headers = request.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+    headers
+        .entry(CONTENT_TYPE)
+        .or_insert(HeaderValue::from_static(content_type));
 }

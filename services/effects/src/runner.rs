@@ -91,10 +91,9 @@ impl HttpEffects {
             (API_CALL, Step::Act) => self.call(effect, guard).await,
             (API_CALL, Step::Probe) => self.probe(effect, guard).await,
             (NOTIFICATION, Step::Act) => self.notify(effect, guard).await,
-            (kind, _) => EffectOutcome::new(
-                Ended::Failed,
-                format!("this version cannot run `{kind}`"),
-            ),
+            (kind, _) => {
+                EffectOutcome::new(Ended::Failed, format!("this version cannot run `{kind}`"))
+            }
         };
         tracing::debug!(
             action_id = %effect.action_id,
@@ -166,12 +165,7 @@ impl HttpEffects {
     }
 
     /// Waits for a free place, sends, and reads the answer.
-    async fn exchange(
-        &self,
-        places: &Semaphore,
-        request: Request,
-        guard: Arc<Guard>,
-    ) -> Exchange {
+    async fn exchange(&self, places: &Semaphore, request: Request, guard: Arc<Guard>) -> Exchange {
         let Some(_place) = place(places, &guard).await else {
             return Exchange::unsent(SendError::Hindered(NotStarted::DeadlinePassed.into()));
         };
@@ -188,7 +182,9 @@ impl HttpEffects {
 
 /// The time of day in milliseconds since the Unix epoch: for people, never for a deadline.
 fn wall_millis() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
@@ -223,7 +219,10 @@ impl Exchange {
                 if !outcome.cause.is_empty() {
                     outcome.cause = format!("{host} {}", outcome.cause);
                 }
-                EffectOutcome { started_at, ..outcome }
+                EffectOutcome {
+                    started_at,
+                    ..outcome
+                }
             }
             Err(SendError::Hindered(Hindrance { reason, saw })) => {
                 EffectOutcome::new(Ended::NotStarted(reason), saw)

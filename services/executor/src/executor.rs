@@ -7,7 +7,7 @@ use prunella_schemas::state::{Claim, ClaimPhase};
 use prunella_schemas::{Action, ResultStatus};
 use prunella_stream::{Clock, Context, Digest, EffectRequest, OpenEffect, Processor, Rejection};
 
-use crate::effect::{EffectOutcome, EffectSpec, Step};
+use crate::effect::{EffectOutcome, EffectSpec, Ended, Step};
 use crate::io::{ExecutorInput, ExecutorIo};
 use crate::results::Verdict;
 use crate::settings::ExecutorSettings;
@@ -214,7 +214,7 @@ impl Executor {
         cx.set_timer(Clock::Processing, Timer::Sweep, due);
     }
 
-    /// Doubts every effect that should have settled long ago: its report was lost on the way.
+    /// Counts every effect as lost that should have settled long ago: its report was lost on the way.
     fn sweep(&self, state: &mut ExecutorState, cx: &mut Context<'_, Self>) {
         state.sweep.set(0);
         let late = cx.now().saturating_sub(self.settings.margin_ms);
@@ -225,8 +225,9 @@ impl Executor {
             .map(|(id, _)| *id)
             .collect();
         for id in lost {
-            let cause = "no report of the effect came in time";
-            self.doubt(state, cx, id, cause);
+            cx.close_effect(&id);
+            let outcome = EffectOutcome::new(Ended::Lost, "no report of the effect came in time");
+            self.settle(state, cx, id, outcome);
         }
         if !state.open.is_empty() {
             self.set_sweep(state, cx);
@@ -318,8 +319,7 @@ impl Processor for Executor {
         effect: OpenEffect,
     ) {
         if state.open.contains(&effect.id) {
-            let cause = "the executor stopped while the effect was under way";
-            self.doubt(state, context, effect.id, cause);
+            self.doubt(state, context, effect.id);
         } else {
             context.close_effect(&effect.id);
         }

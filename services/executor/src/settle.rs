@@ -36,19 +36,14 @@ impl Executor {
     }
 
     /// Takes note that an effect may have happened or not.
-    pub(crate) fn doubt(
-        &self,
-        state: &mut ExecutorState,
-        cx: &mut Context<'_, Self>,
-        id: Digest,
-        cause: &str,
-    ) {
+    pub(crate) fn doubt(&self, state: &mut ExecutorState, cx: &mut Context<'_, Self>, id: Digest) {
         let Some(mut open) = state.open.get(&id).cloned() else {
             return;
         };
         if !under_way(open.claim.phase) {
             return;
         }
+        let cause = "the executor stopped while the effect was under way";
         let line = line_of(&open.action);
         let read = !open.action.mutating && open.action.kind != NOTIFICATION;
         let flow = if open.claim.phase == ClaimPhase::Probing {

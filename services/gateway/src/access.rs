@@ -60,7 +60,9 @@ impl Access {
                 source.token_env.as_ref(),
             );
             let tokens = named("sources", name, tokens)?;
-            access.sources.insert(name.clone(), Source::new(source, tokens, config));
+            access
+                .sources
+                .insert(name.clone(), Source::new(source, tokens, config));
         }
         for (name, person) in &config.people {
             let tokens = tokens(
@@ -80,8 +82,14 @@ impl Access {
     /// Decides between "everybody needs a token" and "nobody has one".
     fn close(mut self, config: &GatewayConfig) -> Result<Self, GatewayError> {
         let all = || {
-            let sources = self.sources.iter().map(|(name, it)| ("sources", name.as_str(), &it.tokens));
-            let people = self.people.iter().map(|it| ("people", it.name.as_ref(), &it.tokens));
+            let sources = self
+                .sources
+                .iter()
+                .map(|(name, it)| ("sources", name.as_str(), &it.tokens));
+            let people = self
+                .people
+                .iter()
+                .map(|it| ("people", it.name.as_ref(), &it.tokens));
             sources.chain(people)
         };
         if all().all(|(_, _, tokens)| tokens.is_empty()) {
@@ -119,12 +127,17 @@ impl Access {
             self.check_host(headers)?;
             let source = self.sources.get(name).unwrap_or(open);
             return is_name(name).then_some(source).ok_or_else(|| {
-                Problem::new(Kind::NotFound, "a source's name is letters, digits, '-', '_' and '.'")
+                Problem::new(
+                    Kind::NotFound,
+                    "a source's name is letters, digits, '-', '_' and '.'",
+                )
             });
         }
         let presented = presented(headers)?;
         let source = self.sources.get(name);
-        source.filter(|source| holds(&source.tokens, &presented)).ok_or_else(unknown)
+        source
+            .filter(|source| holds(&source.tokens, &presented))
+            .ok_or_else(unknown)
     }
 
     /// The source that may send this service's logs.
@@ -152,7 +165,9 @@ impl Access {
         }
         Err(Problem::new(
             Kind::Forbidden,
-            format!("source {name} may not send the logs of this service; add it to gateway.sources.{name}.log_services"),
+            format!(
+                "source {name} may not send the logs of this service; add it to gateway.sources.{name}.log_services"
+            ),
         ))
     }
 
@@ -192,7 +207,9 @@ impl Access {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
             None => host.split(':').next().unwrap_or_default(),
         };
-        let loopback = name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        let loopback = name
+            .parse()
+            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
         if loopback || name.eq_ignore_ascii_case("localhost") {
             return Ok(());
         }
@@ -229,13 +246,21 @@ fn named(
     if !is_name(&name) {
         return Err(GatewayError::Name { table, name });
     }
-    tokens.map_err(|reason| GatewayError::Token { table, name, reason })
+    tokens.map_err(|reason| GatewayError::Token {
+        table,
+        name,
+        reason,
+    })
 }
 
 /// The token that a request carries.
 fn presented(headers: &HeaderMap) -> Result<Fingerprint, Problem> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, token) = header.and_then(|text| text.split_once(' ')).ok_or_else(unknown)?;
+    let header = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let (scheme, token) = header
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(unknown)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unknown());
     }
@@ -243,7 +268,9 @@ fn presented(headers: &HeaderMap) -> Result<Fingerprint, Problem> {
 }
 
 fn holds(tokens: &[Fingerprint], presented: &Fingerprint) -> bool {
-    tokens.iter().fold(false, |found, token| found | token.is(presented))
+    tokens
+        .iter()
+        .fold(false, |found, token| found | token.is(presented))
 }
 
 fn unknown() -> Problem {
@@ -322,7 +349,11 @@ mod tests {
         let access = Access::new(&config()).unwrap();
         let check = |service: &str, token: &str, expected: Option<Kind>| {
             let headers = headers(&format!("Bearer {token}"), "x");
-            assert_eq!(kind(access.log_source(service, &headers)), expected, "{service} {token}");
+            assert_eq!(
+                kind(access.log_source(service, &headers)),
+                expected,
+                "{service} {token}"
+            );
         };
         check("shop", "ship", None);
         check("other", "ship", Some(Kind::Forbidden));
@@ -336,7 +367,11 @@ mod tests {
         let access = Access::new(&config()).unwrap();
         let check = |role, token: &str, expected: Option<Kind>| {
             let headers = headers(&format!("Bearer {token}"), "x");
-            assert_eq!(kind(access.person(role, &headers)), expected, "{role:?} {token}");
+            assert_eq!(
+                kind(access.person(role, &headers)),
+                expected,
+                "{role:?} {token}"
+            );
         };
         check(Role::Operate, "ada", None);
         check(Role::Publish, "ada", Some(Kind::Forbidden));
@@ -351,8 +386,16 @@ mod tests {
         let access = Access::new(&open).unwrap();
         assert!(access.is_open());
         let check = |host: &str, expected: Option<Kind>| {
-            assert_eq!(kind(access.person(Role::Publish, &headers("", host))), expected, "{host}");
-            assert_eq!(kind(access.source("any", &headers("", host))), expected, "{host}");
+            assert_eq!(
+                kind(access.person(Role::Publish, &headers("", host))),
+                expected,
+                "{host}"
+            );
+            assert_eq!(
+                kind(access.source("any", &headers("", host))),
+                expected,
+                "{host}"
+            );
         };
         check("localhost:8080", None);
         check("127.0.0.1:8080", None);
@@ -377,7 +420,10 @@ mod tests {
         let mut shared = config();
         shared.people.get_mut("bob").unwrap().token = Some(Secret::new("am"));
         let error = Access::new(&shared).unwrap_err().to_string();
-        assert!(error.contains("sources.alertmanager and people.bob"), "{error}");
+        assert!(
+            error.contains("sources.alertmanager and people.bob"),
+            "{error}"
+        );
 
         let mut without = config();
         without.people.get_mut("bob").unwrap().token = None;
@@ -385,7 +431,12 @@ mod tests {
         assert!(error.contains("people.bob has no token"), "{error}");
 
         let mut named = config();
-        named.people.insert("a/b".to_owned(), PersonConfig::default());
-        assert!(matches!(Access::new(&named), Err(GatewayError::Name { .. })));
+        named
+            .people
+            .insert("a/b".to_owned(), PersonConfig::default());
+        assert!(matches!(
+            Access::new(&named),
+            Err(GatewayError::Name { .. })
+        ));
     }
 }

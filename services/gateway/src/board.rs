@@ -1,21 +1,14 @@
-//! What lies on the compacted topics that people ask about: switches and knowledge. A thread of its own reads
-//! both from their beginning and goes on reading.
+//! What lies on the compacted topics that people ask about: switches and knowledge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use prunella_knowledge::{KnowledgeSet, Options};
 use prunella_normalizer::Sources;
 use prunella_schemas::{KnowledgeRecord, Switch, decode};
 use prunella_stream::Millis;
-use prunella_topology::{Prefix, topics};
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use prunella_topology::topics;
 use serde::Serialize;
 
 use crate::problem::{Kind, Problem};
@@ -47,11 +40,28 @@ pub(crate) struct Manifest {
     pub(crate) allow_missing: bool,
 }
 
+/// The two topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Switches,
+    Knowledge,
+}
+
+impl Topic {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Switches => topics::SWITCHES,
+            Self::Knowledge => topics::KNOWLEDGE,
+        }
+    }
+}
+
 /// The present state of both topics.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     state: Mutex<State>,
-    complete: AtomicBool,
+    switches_read: AtomicBool,
+    knowledge_read: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +86,17 @@ impl Board {
 
     /// True once both topics were read to their end.
     pub(crate) fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Acquire)
+        let read = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        read(&self.switches_read) && read(&self.knowledge_read)
+    }
+
+    /// Notes that a topic was read to its end.
+    pub(crate) fn read_to_end(&self, topic: Topic) {
+        let flag = match topic {
+            Topic::Switches => &self.switches_read,
+            Topic::Knowledge => &self.knowledge_read,
+        };
+        flag.store(true, Ordering::Release);
     }
 
     /// Refuses until both topics were read to their end.
@@ -92,15 +112,24 @@ impl Board {
 
     /// Every switch that was ever thrown, by name.
     pub(crate) fn switches(&self) -> Vec<Switch> {
-        self.state().switches.values().map(|at| at.value.clone()).collect()
+        self.state()
+            .switches
+            .values()
+            .map(|at| at.value.clone())
+            .collect()
     }
 
     pub(crate) fn throw(&self, offset: i64, switch: Switch) {
         let mut state = self.state();
-        let newer = state.switches.get(&switch.name).is_none_or(|at| at.offset <= offset);
+        let newer = state
+            .switches
+            .get(&switch.name)
+            .is_none_or(|at| at.offset <= offset);
         if newer {
             let value = switch;
-            state.switches.insert(value.name.clone(), At { offset, value });
+            state
+                .switches
+                .insert(value.name.clone(), At { offset, value });
         }
     }
 
@@ -108,8 +137,12 @@ impl Board {
     pub(crate) fn knowledge(&self) -> (Option<Manifest>, Vec<Published>) {
         let state = self.state();
         let mut published: Vec<Published> = state.published.values().cloned().collect();
-        published.sort_by(|left, right| right.at.cmp(&left.at).then(left.digest.cmp(&right.digest)));
-        (state.manifest.as_ref().map(|at| at.value.clone()), published)
+        published
+            .sort_by(|left, right| right.at.cmp(&left.at).then(left.digest.cmp(&right.digest)));
+        (
+            state.manifest.as_ref().map(|at| at.value.clone()),
+            published,
+        )
     }
 
     pub(crate) fn is_published(&self, digest: &str) -> bool {
@@ -121,7 +154,9 @@ impl Board {
         let state = self.state();
         let active = state.manifest.as_ref().map(|at| at.value.digest.as_str());
         let published = active.and_then(|digest| state.published.get(digest));
-        published.map(|published| Arc::clone(&published.sources)).unwrap_or_default()
+        published
+            .map(|published| Arc::clone(&published.sources))
+            .unwrap_or_default()
     }
 
     /// Takes a record of the knowledge topic in.
@@ -149,33 +184,33 @@ impl Board {
             comment: record.comment,
             at: record.at,
         };
-        self.state().published.insert(published.digest.clone(), published);
+        self.state()
+            .published
+            .insert(published.digest.clone(), published);
     }
 
-    fn take(&self, topic: Topic, key: &str, value: Option<&[u8]>, offset: i64) {
-        match (topic, value) {
-            (Topic::Switches, Some(value)) => match decode(value) {
-                Ok(switch) => self.throw(offset, switch),
-                Err(error) => unreadable(topics::SWITCHES, offset, &error),
-            },
-            (Topic::Knowledge, Some(value)) => match decode(value) {
-                Ok(record) => self.publish(offset, record),
-                Err(error) => unreadable(topics::KNOWLEDGE, offset, &error),
-            },
-            (Topic::Switches, None) => drop(self.state().switches.remove(key)),
-            (Topic::Knowledge, None) => drop(self.state().published.remove(key)),
+    /// Takes a record of either topic in.
+    pub(crate) fn take(&self, topic: Topic, key: &str, value: Option<&[u8]>, offset: i64) {
+        let outcome = match (topic, value) {
+            (Topic::Switches, Some(value)) => {
+                decode(value).map(|switch| self.throw(offset, switch))
+            }
+            (Topic::Knowledge, Some(value)) => {
+                decode(value).map(|record| self.publish(offset, record))
+            }
+            (Topic::Switches, None) => {
+                self.state().switches.remove(key);
+                Ok(())
+            }
+            (Topic::Knowledge, None) => {
+                self.state().published.remove(key);
+                Ok(())
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(topic = topic.name(), offset, %error, "a record cannot be read and is left out");
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Topic {
-    Switches,
-    Knowledge,
-}
-
-fn unreadable(topic: &str, offset: i64, error: &dyn std::fmt::Display) {
-    tracing::warn!(topic, offset, %error, "a record cannot be read and is left out");
 }
 
 fn described(record: &KnowledgeRecord) -> Arc<Sources> {
@@ -187,108 +222,71 @@ fn described(record: &KnowledgeRecord) -> Arc<Sources> {
     Arc::new(sources.unwrap_or_default())
 }
 
-/// Reads both topics until told to stop.
-pub(crate) struct Reader {
-    consumer: BaseConsumer<Quiet>,
-    board: Arc<Board>,
-    names: [String; 2],
-    /// Partitions whose end has not been seen yet.
-    behind: BTreeSet<(String, i32)>,
-}
+#[cfg(test)]
+mod tests {
+    use prunella_schemas::KnowledgeFile;
+    use prunella_stream::Codec;
 
-struct Quiet;
+    use super::*;
 
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        crate::report(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "the reader of switches and knowledge met an error");
-    }
-}
-
-impl ConsumerContext for Quiet {}
-
-/// How long one step of the reader blocks at most.
-const STEP: Duration = Duration::from_millis(100);
-/// How long the brokers may take to describe a topic.
-const METADATA: Duration = Duration::from_secs(3);
-
-impl Reader {
-    pub(crate) fn new(
-        kafka: &ClientConfig,
-        prefix: &Prefix,
-        board: Arc<Board>,
-    ) -> Result<Self, KafkaError> {
-        let mut config = kafka.clone();
-        // The group is never joined and nothing is committed to it; librdkafka wants a name.
-        config.set("group.id", prefix.app("gateway"));
-        config.set("enable.auto.commit", "false");
-        config.set("enable.partition.eof", "true");
-        config.set("isolation.level", "read_committed");
-        config.set("auto.offset.reset", "earliest");
-        Ok(Self {
-            consumer: config.create_with_context(Quiet)?,
-            board,
-            names: [topics::SWITCHES, topics::KNOWLEDGE].map(|name| prefix.topic(name)),
-            behind: BTreeSet::new(),
-        })
-    }
-
-    /// Reads until told to stop. Blocks.
-    pub(crate) fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::Acquire) {
-            match self.assign() {
-                Ok(true) => break,
-                Ok(false) => std::thread::sleep(STEP),
-                Err(error) => {
-                    tracing::debug!(%error, "switches and knowledge cannot be read yet");
-                    std::thread::sleep(STEP);
-                }
-            }
-        }
-        while !stop.load(Ordering::Acquire) {
-            self.step();
+    fn switch(on: bool) -> Switch {
+        Switch {
+            name: "kill-switch".to_owned(),
+            on,
+            ..Switch::default()
         }
     }
 
-    /// Takes every partition of both topics from its beginning; false while one of the topics is not there.
-    fn assign(&mut self) -> KafkaResult<bool> {
-        let mut list = TopicPartitionList::new();
-        for name in &self.names {
-            let metadata = self.consumer.fetch_metadata(Some(name), METADATA)?;
-            let found = metadata.topics().iter().find(|topic| topic.name() == name);
-            let partitions = found.filter(|topic| topic.error().is_none()).map(|topic| topic.partitions());
-            let Some(partitions) = partitions.filter(|partitions| !partitions.is_empty()) else {
-                return Ok(false);
-            };
-            for partition in partitions {
-                list.add_partition_offset(name, partition.id(), Offset::Beginning)?;
-                self.behind.insert((name.clone(), partition.id()));
-            }
-        }
-        self.consumer.assign(&list)?;
-        Ok(true)
+    #[test]
+    fn a_newer_switch_wins_whichever_comes_first() {
+        let board = Board::default();
+        board.throw(7, switch(true));
+        board.throw(6, switch(false));
+        assert!(board.switches()[0].on);
+        board.throw(8, switch(false));
+        assert!(!board.switches()[0].on);
     }
 
-    fn step(&mut self) {
-        match self.consumer.poll(STEP) {
-            None => {}
-            Some(Ok(message)) => {
-                let topic = if message.topic() == self.names[0] {
-                    Topic::Switches
-                } else {
-                    Topic::Knowledge
-                };
-                let key = String::from_utf8_lossy(message.key().unwrap_or_default());
-                self.board.take(topic, &key, message.payload(), message.offset());
-            }
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                // The error does not say which topic's partition ended; the position does.
-                self.caught_up(partition);
-            }
-            Some(Err(error)) => tracing::debug!(%error, "the reader of switches and knowledge met an error"),
-        }
+    #[test]
+    fn nothing_is_told_before_both_topics_were_read() {
+        let board = Board::default();
+        assert!(board.complete().is_err());
+        board.read_to_end(Topic::Switches);
+        assert!(board.complete().is_err());
+        board.read_to_end(Topic::Knowledge);
+        assert!(board.complete().is_ok());
+    }
+
+    #[test]
+    fn sources_are_those_of_the_set_in_force() {
+        let board = Board::default();
+        let content = KnowledgeRecord {
+            digest: "d".to_owned(),
+            files: vec![KnowledgeFile {
+                path: "sources.yaml".to_owned(),
+                text: "sources: {prod: {format: alertmanager}}".to_owned(),
+            }],
+            ..KnowledgeRecord::default()
+        };
+        let manifest = KnowledgeRecord {
+            files: Vec::new(),
+            ..content.clone()
+        };
+        board.publish(0, content);
+        assert_eq!(board.sources().format_name("prod"), "generic");
+        board.publish(1, manifest);
+        assert_eq!(board.sources().format_name("prod"), "alertmanager");
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_left_out_and_a_tombstone_removes() {
+        let board = Board::default();
+        let mut bytes = Vec::new();
+        Codec::encode(&switch(true), &mut bytes);
+        board.take(Topic::Switches, "kill-switch", Some(&bytes), 0);
+        board.take(Topic::Switches, "kill-switch", Some(b"?"), 1);
+        assert_eq!(board.switches().len(), 1);
+        board.take(Topic::Switches, "kill-switch", None, 2);
+        assert!(board.switches().is_empty());
     }
 }

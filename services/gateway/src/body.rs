@@ -34,7 +34,10 @@ async fn read_to(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
     let mut read = Vec::new();
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|error| {
-            Problem::new(Kind::Malformed, format!("the body could not be read: {error}"))
+            Problem::new(
+                Kind::Malformed,
+                format!("the body could not be read: {error}"),
+            )
         })?;
         let Ok(data) = frame.into_data() else {
             continue;
@@ -52,14 +55,21 @@ async fn read_to(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
 
 /// The media type that a request names.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
 }
 
 /// Refuses what is not called JSON. A body without a type is refused too: a browser can be made to send one
 /// anywhere.
 pub(crate) fn check_json(headers: &HeaderMap) -> Result<&str, Problem> {
     let named = content_type(headers).unwrap_or_default();
-    let essence = named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = named
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     if matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json") {
         return Ok(named);
     }

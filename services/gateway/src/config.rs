@@ -155,7 +155,9 @@ pub enum GatewayError {
         name: String,
     },
     /// One token, two identities.
-    #[error("{0} and {1} have the same token, so that nobody can tell them apart; give each its own")]
+    #[error(
+        "{0} and {1} have the same token, so that nobody can tell them apart; give each its own"
+    )]
     SharedToken(String, String),
     /// A name that no path and no key could carry.
     #[error("gateway.{table}.{name:?} is no name: use up to 64 letters, digits, '-', '_' and '.'")]
@@ -169,7 +171,9 @@ pub enum GatewayError {
     #[error("gateway.{0} must be at least 1")]
     Zero(String),
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address}: {reason}; stop what listens there, or change gateway.listen")]
+    #[error(
+        "cannot listen on {address}: {reason}; stop what listens there, or change gateway.listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -196,12 +200,18 @@ impl GatewayConfig {
         let mut numbers = vec![
             ("max_body_bytes".to_owned(), self.max_body_bytes),
             ("max_knowledge_bytes".to_owned(), self.max_knowledge_bytes),
-            ("max_requests_in_flight".to_owned(), self.max_requests_in_flight),
+            (
+                "max_requests_in_flight".to_owned(),
+                self.max_requests_in_flight,
+            ),
             ("max_connections".to_owned(), self.max_connections),
         ];
         for (name, source) in &self.sources {
             let path = |field| format!("sources.{name}.{field}");
-            numbers.push((path("requests_per_second"), source.requests_per_second as usize));
+            numbers.push((
+                path("requests_per_second"),
+                source.requests_per_second as usize,
+            ));
             numbers.push((path("burst"), source.burst as usize));
         }
         match numbers.into_iter().find(|(_, number)| *number == 0) {
@@ -212,7 +222,13 @@ impl GatewayConfig {
 
     /// The longest body that any route takes.
     pub(crate) fn largest_body(&self) -> usize {
-        let sources = self.sources.values().filter_map(|source| source.max_body_bytes);
-        sources.chain([self.max_body_bytes, self.max_knowledge_bytes]).max().unwrap_or_default()
+        let sources = self
+            .sources
+            .values()
+            .filter_map(|source| source.max_body_bytes);
+        sources
+            .chain([self.max_body_bytes, self.max_knowledge_bytes])
+            .max()
+            .unwrap_or_default()
     }
 }

@@ -24,7 +24,9 @@ impl Bucket {
 
     /// Takes one, or says how long it takes until there is one.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let since = self.filled.map(|filled| now.saturating_duration_since(filled));
+        let since = self
+            .filled
+            .map(|filled| now.saturating_duration_since(filled));
         self.filled = Some(self.filled.map_or(now, |filled| filled.max(now)));
         let gained = since.unwrap_or_default().as_secs_f64() * self.per_second;
         self.level = (self.level + gained).min(self.burst);
@@ -32,7 +34,9 @@ impl Bucket {
             self.level -= 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - self.level) / self.per_second))
+        Err(Duration::from_secs_f64(
+            (1.0 - self.level) / self.per_second,
+        ))
     }
 }
 

@@ -36,7 +36,9 @@ pub(crate) struct Position {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AppendError {
     /// Kafka will never take it.
-    #[error("the topic takes no record of that size; send less at once, or raise the topic's max.message.bytes")]
+    #[error(
+        "the topic takes no record of that size; send less at once, or raise the topic's max.message.bytes"
+    )]
     TooLarge,
     /// Kafka did not take it now.
     #[error("{0}")]
@@ -62,6 +64,15 @@ pub(crate) struct Log {
     producer: RwLock<Arc<ThreadedProducer<Deliveries>>>,
     prefix: Prefix,
     metrics: Arc<Metrics>,
+}
+
+/// A record on its way.
+struct Pending {
+    topic: &'static str,
+    bytes: usize,
+    started: Instant,
+    producer: Arc<ThreadedProducer<Deliveries>>,
+    delivery: Result<oneshot::Receiver<Result<Position, KafkaError>>, KafkaError>,
 }
 
 /// Tells each request what became of its record.
@@ -111,8 +122,14 @@ impl Log {
             ("enable.idempotence", "true".to_owned()),
             ("acks", "all".to_owned()),
             ("partitioner", "murmur2_random".to_owned()),
-            ("message.timeout.ms", ack_timeout.as_millis().max(1).to_string()),
-            ("message.max.bytes", (largest + ROOM).max(1_000_000).to_string()),
+            (
+                "message.timeout.ms",
+                ack_timeout.as_millis().max(1).to_string(),
+            ),
+            (
+                "message.max.bytes",
+                (largest + ROOM).max(1_000_000).to_string(),
+            ),
         ] {
             config.set(name, value);
         }
@@ -130,43 +147,76 @@ impl Log {
 
     /// Writes a record and waits until it counts.
     pub(crate) async fn append(&self, entry: Entry<'_>) -> Result<Position, AppendError> {
-        let started = Instant::now();
-        let outcome = self.deliver(entry).await;
+        let pending = self.send(entry);
+        self.settle(pending).await
+    }
+
+    /// Writes records, all on their way at once, and waits until all of them count.
+    ///
+    /// # Errors
+    /// The first error; other records may count nevertheless.
+    pub(crate) async fn append_all(&self, entries: &[Entry<'_>]) -> Result<(), AppendError> {
+        let pending: Vec<Pending> = entries.iter().map(|entry| self.send(*entry)).collect();
+        let mut outcome = Ok(());
+        for pending in pending {
+            let settled = self.settle(pending).await;
+            outcome = outcome.and(settled.map(|_| ()));
+        }
+        outcome
+    }
+
+    async fn settle(&self, pending: Pending) -> Result<Position, AppendError> {
+        let Pending {
+            topic,
+            bytes,
+            started,
+            producer,
+            delivery,
+        } = pending;
+        let outcome = match delivery {
+            Err(error) => Err(self.refused(&producer, &error)),
+            Ok(delivery) => match delivery.await {
+                Ok(Ok(position)) => Ok(position),
+                Ok(Err(error)) => Err(self.refused(&producer, &error)),
+                Err(_) => Err(AppendError::Unavailable(
+                    "the producer was replaced".to_owned(),
+                )),
+            },
+        };
         match &outcome {
-            Ok(_) => {
-                let seconds = started.elapsed().as_secs_f64();
-                self.metrics.written(entry.topic, entry.value.len(), seconds);
-            }
+            Ok(_) => self
+                .metrics
+                .written(topic, bytes, started.elapsed().as_secs_f64()),
             Err(error) => {
-                self.metrics.failed(entry.topic);
-                tracing::warn!(topic = entry.topic, %error, "a record was not acknowledged");
+                self.metrics.failed(topic);
+                tracing::warn!(topic, %error, "a record was not acknowledged");
             }
         }
         outcome
     }
 
-    async fn deliver(&self, entry: Entry<'_>) -> Result<Position, AppendError> {
+    fn send(&self, entry: Entry<'_>) -> Pending {
         let producer = self.producer();
-        let delivery = {
-            let topic = self.prefix.topic(entry.topic);
-            let (delivered, delivery) = oneshot::channel();
-            let headers = entry.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: Some(*value),
-                })
+        let topic = self.prefix.topic(entry.topic);
+        let (delivered, delivery) = oneshot::channel();
+        let mut headers = OwnedHeaders::new_with_capacity(entry.headers.len());
+        for (key, value) in entry.headers {
+            headers = headers.insert(Header {
+                key,
+                value: Some(*value),
             });
-            let record = BaseRecord::with_opaque_to(&topic, Box::new(delivered))
-                .key(entry.key)
-                .payload(entry.value)
-                .headers(headers);
-            producer.send(record).map_err(|(error, _)| self.refused(&producer, &error))?;
-            delivery
-        };
-        match delivery.await {
-            Ok(Ok(position)) => Ok(position),
-            Ok(Err(error)) => Err(self.refused(&producer, &error)),
-            Err(_) => Err(AppendError::Unavailable("the producer was replaced".to_owned())),
+        }
+        let record = BaseRecord::with_opaque_to(&topic, Box::new(delivered))
+            .key(entry.key)
+            .payload(entry.value)
+            .headers(headers);
+        let sent = producer.send(record).map_err(|(error, _)| error);
+        Pending {
+            topic: entry.topic,
+            bytes: entry.value.len(),
+            started: Instant::now(),
+            delivery: sent.map(|()| delivery),
+            producer,
         }
     }
 
@@ -176,10 +226,17 @@ impl Log {
     }
 
     /// What an error means. A producer with a fatal one takes no record ever again: it is replaced.
-    fn refused(&self, failed: &Arc<ThreadedProducer<Deliveries>>, error: &KafkaError) -> AppendError {
+    fn refused(
+        &self,
+        failed: &Arc<ThreadedProducer<Deliveries>>,
+        error: &KafkaError,
+    ) -> AppendError {
         if let Some((code, reason)) = failed.client().fatal_error() {
             tracing::error!(?code, reason, "the producer is unusable and replaced");
-            let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+            let mut producer = self
+                .producer
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             if Arc::ptr_eq(&producer, failed)
                 && let Ok(fresh) = self.config.create_with_context(Deliveries)
             {
@@ -187,9 +244,9 @@ impl Log {
             }
         }
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge) => {
-                AppendError::TooLarge
-            }
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge,
+            ) => AppendError::TooLarge,
             _ => AppendError::Unavailable(error.to_string()),
         }
     }
@@ -203,7 +260,9 @@ impl Log {
         let producer = self.producer();
         let metadata = producer.client().fetch_metadata(Some(&name), time);
         let metadata = metadata.map_err(|error| {
-            format!("Kafka cannot be reached ({error}); check kafka.bootstrap.servers and the brokers")
+            format!(
+                "Kafka cannot be reached ({error}); check kafka.bootstrap.servers and the brokers"
+            )
         })?;
         let found = metadata.topics().iter().find(|topic| topic.name() == name);
         match found {

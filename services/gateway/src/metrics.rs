@@ -113,10 +113,26 @@ impl Metrics {
         };
         let registry = &mut metrics.registry;
         registry.register(RESPONSES, "Answers", metrics.responses.clone());
-        registry.register(REFUSALS, "Requests that were refused", metrics.refusals.clone());
-        registry.register(RECORDS, "Records that Kafka acknowledged", metrics.records.clone());
-        registry.register(RECORD_BYTES, "Bytes that Kafka acknowledged", metrics.record_bytes.clone());
-        registry.register(FAILURES, "Records that Kafka did not acknowledge", metrics.failures.clone());
+        registry.register(
+            REFUSALS,
+            "Requests that were refused",
+            metrics.refusals.clone(),
+        );
+        registry.register(
+            RECORDS,
+            "Records that Kafka acknowledged",
+            metrics.records.clone(),
+        );
+        registry.register(
+            RECORD_BYTES,
+            "Bytes that Kafka acknowledged",
+            metrics.record_bytes.clone(),
+        );
+        registry.register(
+            FAILURES,
+            "Records that Kafka did not acknowledge",
+            metrics.failures.clone(),
+        );
         registry.register(
             ACKNOWLEDGEMENT,
             "Seconds until Kafka acknowledged a record",
@@ -129,7 +145,9 @@ impl Metrics {
     pub(crate) fn answered(&self, route: Route, status: StatusCode, refused: Option<Kind>) {
         let route = route.name();
         let status = status.as_u16();
-        self.responses.get_or_create(&Answered { route, status }).inc();
+        self.responses
+            .get_or_create(&Answered { route, status })
+            .inc();
         if let Some(kind) = refused {
             let kind = kind.name();
             self.refusals.get_or_create(&Refused { route, kind }).inc();
@@ -178,7 +196,11 @@ mod tests {
     #[test]
     fn refusals_are_counted_by_route_and_kind() {
         let metrics = Metrics::new();
-        metrics.answered(Route::Alerts, StatusCode::PAYLOAD_TOO_LARGE, Some(Kind::TooLarge));
+        metrics.answered(
+            Route::Alerts,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Some(Kind::TooLarge),
+        );
         metrics.answered(Route::Alerts, StatusCode::ACCEPTED, None);
         let text = metrics.text();
         for line in [

@@ -98,6 +98,7 @@ impl Problem {
         self
     }
 
+    #[cfg(test)]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -108,7 +109,10 @@ impl IntoResponse for Problem {
         let status = self.kind.status();
         let mut body = self.more;
         for (name, value) in [
-            ("type", json!(format!("urn:prunella:problem:{}", self.kind.name()))),
+            (
+                "type",
+                json!(format!("urn:prunella:problem:{}", self.kind.name())),
+            ),
             ("title", json!(self.kind.title())),
             ("status", json!(status.as_u16())),
             ("detail", json!(self.detail)),
@@ -117,7 +121,10 @@ impl IntoResponse for Problem {
         }
         let mut response = (status, Value::Object(body).to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if let Some(wait) = self.retry_after {
             let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(whole.max(1)));
@@ -156,7 +163,9 @@ mod tests {
     fn a_wait_is_rounded_up_to_whole_seconds() {
         let wait = |millis| {
             let problem = Problem::new(Kind::RateLimited, "why");
-            let response = problem.retry_after(Duration::from_millis(millis)).into_response();
+            let response = problem
+                .retry_after(Duration::from_millis(millis))
+                .into_response();
             response.headers()[RETRY_AFTER].to_str().unwrap().to_owned()
         };
         assert_eq!(wait(1), "1");

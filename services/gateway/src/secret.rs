@@ -62,7 +62,9 @@ pub enum TokenError {
     #[error("name one of `token`, `token_file` and `token_env`, not several")]
     Ambiguous,
     /// The file cannot be read.
-    #[error("token_file {path}: {reason}; create it with `openssl rand -hex 32`, readable by this process")]
+    #[error(
+        "token_file {path}: {reason}; create it with `openssl rand -hex 32`, readable by this process"
+    )]
     File {
         /// The file.
         path: String,
@@ -76,7 +78,9 @@ pub enum TokenError {
     #[error("the token is empty; make one with `openssl rand -hex 32`")]
     Empty,
     /// HTTP could not carry it.
-    #[error("the token holds a character that no HTTP header carries; make one with `openssl rand -hex 32`")]
+    #[error(
+        "the token holds a character that no HTTP header carries; make one with `openssl rand -hex 32`"
+    )]
     Unprintable,
 }
 
@@ -106,7 +110,10 @@ pub(crate) fn tokens(
     if tokens.is_empty() {
         return Err(TokenError::Empty);
     }
-    if !tokens.iter().all(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
+    if !tokens
+        .iter()
+        .all(|token| token.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
         return Err(TokenError::Unprintable);
     }
     Ok(tokens.into_iter().map(Fingerprint::of).collect())
@@ -121,7 +128,12 @@ mod tests {
     #[test]
     fn a_secret_is_never_shown() {
         let secret = Secret::new("s3cret");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)).matches("s3cret").count(), 0);
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret))
+                .matches("s3cret")
+                .count(),
+            0
+        );
         assert!(!format!("{:?}", Fingerprint::of("s3cret")).contains("s3cret"));
     }
 
@@ -145,8 +157,14 @@ mod tests {
     fn a_token_that_is_not_there_is_an_error_and_no_token_is_none() {
         let secret = |text: &str| Some(Secret::new(text));
         assert!(tokens(None, None, None).unwrap().is_empty());
-        assert!(matches!(tokens(secret(" ").as_ref(), None, None), Err(TokenError::Empty)));
-        assert!(matches!(tokens(secret("a b").as_ref(), None, None), Err(TokenError::Unprintable)));
+        assert!(matches!(
+            tokens(secret(" ").as_ref(), None, None),
+            Err(TokenError::Empty)
+        ));
+        assert!(matches!(
+            tokens(secret("a b").as_ref(), None, None),
+            Err(TokenError::Unprintable)
+        ));
         let absent = "PRUNELLA_NO_SUCH_VARIABLE".to_owned();
         assert!(matches!(
             tokens(None, None, Some(&absent)),
@@ -157,6 +175,9 @@ mod tests {
             Err(TokenError::Ambiguous)
         ));
         let nowhere = PathBuf::from("no/such/file");
-        assert!(matches!(tokens(None, Some(&nowhere), None), Err(TokenError::File { .. })));
+        assert!(matches!(
+            tokens(None, Some(&nowhere), None),
+            Err(TokenError::File { .. })
+        ));
     }
 }

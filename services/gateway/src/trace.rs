@@ -12,7 +12,9 @@ pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The trace that a request belongs to: the one it brings, or a new one.
 pub(crate) fn of(headers: &HeaderMap) -> String {
-    let brought = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let brought = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok());
     match brought.map(str::trim).filter(|text| is_valid(text)) {
         Some(brought) => brought.to_owned(),
         None => format!("00-{}-{}-01", unique().hex(), &unique().hex()[..16]),
@@ -54,7 +56,9 @@ pub(crate) fn unique() -> Digest {
 
 /// The time of day.
 pub(crate) fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
@@ -72,11 +76,26 @@ mod tests {
 
     #[test]
     fn a_trace_that_is_brought_is_kept_if_it_is_one() {
-        check("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true);
-        check("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false);
-        check("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false);
-        check("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", false);
-        check("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false);
+        check(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            true,
+        );
+        check(
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            false,
+        );
+        check(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            false,
+        );
+        check(
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            false,
+        );
+        check(
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            false,
+        );
         check("nonsense", false);
     }
 

@@ -127,31 +127,24 @@ impl Transaction {
     /// Gives the transaction up: partitions were taken away, or a record could not be produced. What has
     /// committed is folded all the same; what may have committed is taken up anew, not undone.
     pub fn give_up(&mut self) {
-        use Guarantee::{AtLeastOnce, ExactlyOnce};
         let undo = match self.guarantee {
-            ExactlyOnce => State::Doing(Command::Abort),
-            AtLeastOnce => State::Doing(Command::RollBack),
+            Guarantee::ExactlyOnce => State::Doing(Command::Abort),
+            Guarantee::AtLeastOnce => State::Doing(Command::RollBack),
         };
-        self.state = match (self.state, self.guarantee) {
-            (State::Doing(Command::Begin), _) if !self.uncertain => State::Idle,
-            (State::Doing(Command::Commit), _)
-            | (State::Doing(Command::SendOffsets), AtLeastOnce)
-                if self.uncertain =>
-            {
+        self.state = match self.state {
+            State::Doing(Command::Begin) if !self.uncertain => State::Idle,
+            State::Doing(command) if self.uncertain && self.is_final(command) => {
                 State::Doing(Command::Rebuild)
             }
-            (State::Open, _)
-            | (
-                State::Doing(
-                    Command::Begin
-                    | Command::Produce
-                    | Command::Flush
-                    | Command::SendOffsets
-                    | Command::Commit,
-                ),
-                _,
+            State::Open
+            | State::Doing(
+                Command::Begin
+                | Command::Produce
+                | Command::Flush
+                | Command::SendOffsets
+                | Command::Commit,
             ) => undo,
-            (state, _) => state,
+            state => state,
         };
         self.uncertain = false;
     }
@@ -161,13 +154,25 @@ impl Transaction {
         let State::Doing(command) = self.state else {
             return;
         };
+        let may_be_done = self.uncertain && self.is_final(command);
         self.uncertain = reply == Reply::Retriable;
         self.state = match reply {
             Reply::Done => self.after(command),
             Reply::Retriable => State::Doing(command),
+            // An earlier try may have committed: then there is nothing left to abort, and much to lose.
+            Reply::Abortable if may_be_done => State::Doing(Command::Rebuild),
             Reply::Abortable => self.after_failure(command),
             Reply::Fatal => State::Doing(Command::Rebuild),
         };
+    }
+
+    /// True of the command that makes the transaction permanent.
+    fn is_final(&self, command: Command) -> bool {
+        command
+            == match self.guarantee {
+                Guarantee::ExactlyOnce => Command::Commit,
+                Guarantee::AtLeastOnce => Command::SendOffsets,
+            }
     }
 
     fn after(&mut self, done: Command) -> State {
@@ -316,6 +321,31 @@ mod tests {
         );
         assert_eq!(commands[3..], [Command::Rebuild]);
         assert!(machine.is_idle());
+    }
+
+    #[test]
+    fn a_commit_refused_at_its_second_try_is_not_undone() {
+        for (replies, next) in [
+            (
+                &[Reply::Done, Reply::Done, Reply::Retriable, Reply::Abortable][..],
+                Command::Rebuild,
+            ),
+            (
+                &[Reply::Done, Reply::Done, Reply::Abortable],
+                Command::Abort,
+            ),
+            (
+                &[Reply::Done, Reply::Retriable, Reply::Abortable],
+                Command::Abort,
+            ),
+        ] {
+            let mut machine = Transaction::new(Guarantee::ExactlyOnce);
+            machine.open();
+            run(&mut machine, &[Reply::Done]);
+            machine.close();
+            run(&mut machine, replies);
+            assert_eq!(machine.command(), Some(next), "{replies:?}");
+        }
     }
 
     /// Drives an exactly-once machine through these replies, gives up, and returns what it commands then.

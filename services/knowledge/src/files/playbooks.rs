@@ -8,6 +8,7 @@ use crate::diagnostic::{Level, Report};
 use crate::fields::{Fields, one_of};
 use crate::kinds;
 use crate::model::{Autonomy, Playbook};
+use crate::suggest::nearest;
 use crate::yaml::{Mark, Node};
 
 use super::rules::{self, ReadRule};
@@ -213,7 +214,11 @@ fn check_variables(
             .map(|(name, _)| *name),
     );
     let explain = |name: &str| {
-        let maker = &tasks[*outputs.get(name)?].task.id;
+        let Some(maker) = outputs.get(name) else {
+            let near = nearest(name, outputs.keys().copied())?;
+            return Some(format!("did you mean `{near}`?"));
+        };
+        let maker = &tasks[*maker].task.id;
         Some(format!(
             "the task `{maker}` makes it, which need not come before: add it to `depends_on`"
         ))

@@ -46,8 +46,8 @@ pub fn run(arguments: &DecideArguments) -> Result<Exit> {
         }
     }
     let mut out = std::io::stdout().lock();
-    for decision in prunella_decider::decide(set, alerts) {
-        writeln!(out, "{}", serde_json::to_string(&decision)?)?;
+    for decision in prunella_decider::decide_all(set, alerts) {
+        writeln!(out, "{}", serde_json::to_string(&decision?)?)?;
     }
     Ok(Exit::SUCCESS)
 }

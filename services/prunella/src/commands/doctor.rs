@@ -145,7 +145,7 @@ fn skew(config: &Config) -> Result<Option<i64>> {
     let sent = wall_millis();
     producer
         .send(BaseRecord::<(), [u8]>::to(&topic).partition(0).payload(b"clock"))
-        .map_err(|(error, ())| error)?;
+        .map_err(|(error, _)| error)?;
     producer.flush(ANSWER)?;
     let received = wall_millis();
     let mut assignment = TopicPartitionList::new();

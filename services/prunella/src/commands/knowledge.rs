@@ -106,7 +106,7 @@ fn options(allow_missing: bool) -> Options {
 fn diagnostic_json(found: &Diagnostic) -> Value {
     json!({
         "level": if found.level == Level::Error { "error" } else { "warning" },
-        "file": found.file,
+        "file": found.path,
         "line": found.line,
         "column": found.column,
         "message": found.message,

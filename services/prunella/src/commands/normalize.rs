@@ -41,7 +41,7 @@ pub fn run(arguments: &NormalizeArguments) -> Result<Exit> {
             let Some(set) = load(directory)? else {
                 return Ok(FOUND);
             };
-            Sources::new(&set.sources)?
+            Sources::parse(&set.sources)?
         }
     };
     let meta = Meta {

@@ -11,14 +11,18 @@ use crate::io::SourceKind;
 use crate::record::Millis;
 
 impl<W: World> Driver<W> {
-    /// Makes what an instance has equal to what the group assigned it. What it keeps was its own in the
-    /// generation before, so that its state in memory is still true.
+    /// Makes what an instance has equal to what the group assigned it. It keeps a task only if it has missed no
+    /// generation since: another may have owned the partition in one it missed, and the state in memory be old.
     pub(super) fn adopt(&mut self, instance: usize) {
         let stage = self.instances[instance].stage;
         let owned = self.stages[stage].group.owned(instance);
         let state = &mut self.instances[instance];
-        state.generation = self.stages[stage].group.generation();
-        state.tasks.retain(|partition, _| owned.contains(partition));
+        let generation = self.stages[stage].group.generation();
+        let missed = state.generation + 1 != generation;
+        state.generation = generation;
+        state
+            .tasks
+            .retain(|partition, _| owned.contains(partition) && !missed);
         for partition in owned {
             let previous = self.stages[stage].group.take(instance, partition);
             let unfenced = self.settings.plant == Some(Plant::Unfenced);

@@ -1,10 +1,11 @@
 //! Which actions are claimed, and when.
 
-mod world;
-
+use crate::world::{
+    START, World, answered, call, call_without_probe, notification, outcome, read, spec_of,
+};
 use prunella_executor::{EffectOutcome, Ended, ExecutorSettings, Step};
 use prunella_schemas::{Action, ResultStatus, Switch, SwitchKind};
-use world::{START, World, answered, call, call_without_probe, notification, outcome, read, spec_of};
+use prunella_stream::Task;
 
 fn world() -> World {
     World::new(ExecutorSettings::default())
@@ -33,12 +34,18 @@ fn an_action_is_claimed_then_acted_then_answered() {
         ..call("restart", 1)
     };
     world.present_traced(&action, Some(b"00-1-2-01"));
-    assert!(world.begun.is_empty(), "nothing is begun before the claim is committed");
+    assert!(
+        world.begun.is_empty(),
+        "nothing is begun before the claim is committed"
+    );
     world.commit();
 
     let effect = world.only();
     assert_eq!((effect.step, effect.attempt), (Step::Act, 1));
-    assert_eq!((effect.action_id, effect.spec), (action.action_id.clone(), action.spec.clone()));
+    assert_eq!(
+        (effect.action_id, effect.spec),
+        (action.action_id.clone(), action.spec.clone())
+    );
     assert_eq!(effect.trace.as_deref(), Some("00-1-2-01"));
 
     world.now += 20;
@@ -50,7 +57,10 @@ fn an_action_is_claimed_then_acted_then_answered() {
     assert_eq!(result.status, ResultStatus::Succeeded);
     assert_eq!(result.output.as_deref(), Some(r#"{"ok":true}"#));
     assert_eq!((result.attempt, result.claim_attempt), (1, 1));
-    assert_eq!((result.started_at, result.finished_at), (START + 1, START + 20));
+    assert_eq!(
+        (result.started_at, result.finished_at),
+        (START + 1, START + 20)
+    );
     assert_eq!((result.received_at, result.run_id.as_str()), (5, "run"));
     assert_eq!(world.traces, [Some(b"00-1-2-01".to_vec())]);
     assert!(world.is_at_rest());
@@ -60,7 +70,10 @@ fn an_action_is_claimed_then_acted_then_answered() {
 fn a_claim_outlives_every_timeout_of_its_request() {
     for (timeout_ms, expected) in [(1_000, 1_000), (0, 1), (-5, 1), (i64::MAX, 3_600_000)] {
         let mut world = world();
-        world.act(&Action { timeout_ms, ..call("restart", 1) });
+        world.act(&Action {
+            timeout_ms,
+            ..call("restart", 1)
+        });
         let effect = world.only();
         assert_eq!(effect.timeout_ms, expected);
         let margin = ExecutorSettings::default().margin_ms;
@@ -72,7 +85,10 @@ fn a_claim_outlives_every_timeout_of_its_request() {
 fn an_action_is_begun_until_its_time_ends_and_not_after() {
     for (not_after, begun) in [(START, true), (START - 1, false)] {
         let mut world = world();
-        world.act(&Action { not_after, ..call("restart", 1) });
+        world.act(&Action {
+            not_after,
+            ..call("restart", 1)
+        });
         assert_eq!(world.begun.len(), usize::from(begun));
         if !begun {
             assert_eq!(world.result().status, ResultStatus::Expired);
@@ -84,7 +100,10 @@ fn an_action_is_begun_until_its_time_ends_and_not_after() {
 #[test]
 fn a_kind_that_nobody_knows_fails_by_name() {
     let mut world = world();
-    world.act(&Action { kind: "Kubernetes_Scale".to_owned(), ..call("scale", 1) });
+    world.act(&Action {
+        kind: "Kubernetes_Scale".to_owned(),
+        ..call("scale", 1)
+    });
     assert_eq!(world.result().status, ResultStatus::Failed);
     assert!(world.result().cause.contains("`Kubernetes_Scale`"));
     assert!(world.begun.is_empty());
@@ -99,7 +118,14 @@ fn a_kill_switch_stops_what_changes_its_target_and_nothing_else() {
         (thrown(None, false), call("a", 1), false),
         (thrown(None, true), read("a", 1), false),
         (thrown(None, true), notification("a", 1), false),
-        (Switch { kind: SwitchKind::Pause, ..thrown(None, true) }, call("a", 1), false),
+        (
+            Switch {
+                kind: SwitchKind::Pause,
+                ..thrown(None, true)
+            },
+            call("a", 1),
+            false,
+        ),
     ] {
         let mut world = world();
         world.switch("kill-switch", Some(switch.clone()));
@@ -201,7 +227,11 @@ fn a_retry_of_what_is_unknown_asks_the_target_first() {
         world.settle(outcome(Ended::Lost));
         world.pass(10_000);
         assert_eq!(world.result().status, ResultStatus::Unknown);
-        world.act(&if probe { call("a", 2) } else { call_without_probe("a", 2) });
+        world.act(&if probe {
+            call("a", 2)
+        } else {
+            call_without_probe("a", 2)
+        });
         match status {
             Some(status) => assert_eq!(world.results[1].status, status),
             None => {
@@ -216,21 +246,48 @@ fn a_retry_of_what_is_unknown_asks_the_target_first() {
 #[test]
 fn one_action_at_a_time_changes_a_target_in_the_order_they_came() {
     let mut world = world();
-    let elsewhere = Action { target: "other".to_owned(), ..call("x", 1) };
-    for action in [call("a", 1), call("b", 1), call("c", 1), elsewhere, read("r", 1)] {
+    let elsewhere = Action {
+        target: "other".to_owned(),
+        ..call("x", 1)
+    };
+    for action in [
+        call("a", 1),
+        call("b", 1),
+        call("c", 1),
+        elsewhere,
+        read("r", 1),
+    ] {
         world.act(&action);
     }
     let under_way = |world: &World| -> Vec<String> {
-        world.begun.iter().map(|request| spec_of(request).action_id).collect()
+        world
+            .begun
+            .iter()
+            .map(|request| spec_of(request).action_id)
+            .collect()
     };
-    assert_eq!(under_way(&world), ["action a 1", "action x 1", "action r 1"]);
+    assert_eq!(
+        under_way(&world),
+        ["action a 1", "action x 1", "action r 1"]
+    );
     succeed(&mut world);
-    assert_eq!(under_way(&world), ["action x 1", "action r 1", "action b 1"]);
+    assert_eq!(
+        under_way(&world),
+        ["action x 1", "action r 1", "action b 1"]
+    );
     world.crash();
     // After a crash `b` is in doubt and `c` still waits; the others are in doubt by themselves.
     world.pass(10_000);
-    let probes: Vec<_> = world.begun.iter().map(spec_of).map(|effect| effect.step).collect();
-    assert_eq!(probes.iter().filter(|step| **step == Step::Probe).count(), 2);
+    let probes: Vec<_> = world
+        .begun
+        .iter()
+        .map(spec_of)
+        .map(|effect| effect.step)
+        .collect();
+    assert_eq!(
+        probes.iter().filter(|step| **step == Step::Probe).count(),
+        2
+    );
     assert!(!under_way(&world).contains(&"action c 1".to_owned()));
 }
 
@@ -238,8 +295,14 @@ fn one_action_at_a_time_changes_a_target_in_the_order_they_came() {
 fn an_action_whose_time_ends_in_the_line_is_not_begun() {
     let mut world = world();
     world.act(&call("a", 1));
-    world.act(&Action { not_after: START + 2_000, ..call("b", 1) });
-    world.act(&Action { not_after: START + 2_000, ..call("c", 1) });
+    world.act(&Action {
+        not_after: START + 2_000,
+        ..call("b", 1)
+    });
+    world.act(&Action {
+        not_after: START + 2_000,
+        ..call("c", 1)
+    });
     world.pass(2_000);
     assert!(world.results.is_empty());
     world.pass(1);
@@ -261,7 +324,11 @@ fn reads_are_under_way_together_up_to_a_bound() {
     assert_eq!(world.begun.len(), 2);
     world.crash();
     world.pass(0);
-    assert_eq!(world.begun.len(), 2, "the two that were under way are read again");
+    assert_eq!(
+        world.begun.len(),
+        2,
+        "the two that were under way are read again"
+    );
     for _ in 0..4 {
         assert!(world.begun.len() <= 2);
         succeed(&mut world);

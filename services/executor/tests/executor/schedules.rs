@@ -1,15 +1,13 @@
 //! Random schedules of crashes, zombies, lost answers, lost reports, aborts and replays, against a target that
 //! tells the truth when it is asked.
 
-mod world;
-
 use std::collections::BTreeMap;
 
+use crate::world::{World, answered, call, outcome, spec_of};
+use proptest::prelude::*;
 use prunella_executor::{EffectOutcome, Ended, ExecutorSettings, NotStarted, Step};
 use prunella_schemas::{Action, ResultStatus};
 use prunella_stream::{EffectRequest, Millis, Task};
-use proptest::prelude::*;
-use world::{World, answered, call, outcome, spec_of};
 
 /// A target and the edges that call it, those of crashed processes included.
 struct Simulation {
@@ -45,9 +43,15 @@ impl Simulation {
             let of_it = |result: &&prunella_schemas::ActionResult| {
                 result.task_id == task && result.attempt == attempt
             };
-            self.world.results.iter().find(of_it).map(|result| result.status)
+            self.world
+                .results
+                .iter()
+                .find(of_it)
+                .map(|result| result.status)
         };
-        if attempt > 1 && !answer(attempt - 1).is_some_and(|status| status != ResultStatus::Succeeded) {
+        if attempt > 1
+            && !answer(attempt - 1).is_some_and(|status| status != ResultStatus::Succeeded)
+        {
             return;
         }
         let action = Action {
@@ -68,7 +72,10 @@ impl Simulation {
     }
 
     fn perform(&mut self, request: &EffectRequest) {
-        *self.performed.entry(spec_of(request).idempotency_key).or_default() += 1;
+        *self
+            .performed
+            .entry(spec_of(request).idempotency_key)
+            .or_default() += 1;
     }
 
     /// The edge goes on with one of its effects; `how` says how that ends.
@@ -103,7 +110,9 @@ impl Simulation {
             _ => {}
         }
         if probe {
-            let done = self.performed.contains_key(&spec_of(request).idempotency_key);
+            let done = self
+                .performed
+                .contains_key(&spec_of(request).idempotency_key);
             return Some(answered(200, &format!("{{\"done\":{done}}}")));
         }
         self.perform(request);
@@ -158,10 +167,16 @@ impl Simulation {
         for (key, times) in &self.performed {
             assert_eq!(*times, 1, "{key}");
         }
-        assert!(self.world.is_at_rest(), "{:?}", self.world.task.state().open);
+        assert!(
+            self.world.is_at_rest(),
+            "{:?}",
+            self.world.task.state().open
+        );
         for action in &self.sent {
             let results = self.world.results.iter();
-            let results: Vec<_> = results.filter(|result| result.action_id == action.action_id).collect();
+            let results: Vec<_> = results
+                .filter(|result| result.action_id == action.action_id)
+                .collect();
             assert_eq!(results.len(), 1, "{action:?} has {results:?}");
             let performed = self.performed.contains_key(&action.idempotency_key);
             match results[0].status {
@@ -178,7 +193,10 @@ impl Simulation {
         self.world.results.iter().any(|result| {
             result.idempotency_key == action.idempotency_key
                 && result.attempt > action.attempt
-                && matches!(result.status, ResultStatus::Succeeded | ResultStatus::Unknown)
+                && matches!(
+                    result.status,
+                    ResultStatus::Succeeded | ResultStatus::Unknown
+                )
         })
     }
 }

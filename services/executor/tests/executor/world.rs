@@ -53,7 +53,10 @@ impl World {
     pub fn present_traced(&mut self, action: &Action, trace: Option<&[u8]>) {
         let mut value = Vec::new();
         encode(action, &mut value).unwrap();
-        let header = trace.map(|value| Header { name: "traceparent", value });
+        let header = trace.map(|value| Header {
+            name: "traceparent",
+            value,
+        });
         let record = Record {
             source: ACTIONS,
             partition: 0,
@@ -77,7 +80,14 @@ impl World {
     pub fn switch(&mut self, name: &str, switch: Option<Switch>) {
         let value = switch.map(|switch| {
             let mut value = Vec::new();
-            encode(&Switch { name: name.to_owned(), ..switch }, &mut value).unwrap();
+            encode(
+                &Switch {
+                    name: name.to_owned(),
+                    ..switch
+                },
+                &mut value,
+            )
+            .unwrap();
             value
         });
         self.switches.push((name.as_bytes().to_vec(), value));
@@ -117,6 +127,14 @@ impl World {
         self.commit();
     }
 
+    /// Lets time pass until something is begun or answered.
+    pub fn wait(&mut self) {
+        while self.begun.is_empty() && self.results.is_empty() {
+            let due = self.task.next_due().expect("something is to come");
+            self.pass(due.max(self.now) - self.now);
+        }
+    }
+
     /// A crash: what was not committed is gone, and so is what the process knew of its effects.
     pub fn crash(&mut self) {
         self.begun.clear();
@@ -133,7 +151,8 @@ impl World {
         self.task.set_position(ACTIONS, self.next);
         let known = usize::try_from(self.task.position(SWITCHES)).unwrap();
         for index in 0..known {
-            self.task.learn(&switch_record(&self.switches, index, self.now));
+            self.task
+                .learn(&switch_record(&self.switches, index, self.now));
         }
     }
 
@@ -169,11 +188,7 @@ impl World {
     }
 }
 
-fn switch_record(
-    switches: &[(Vec<u8>, Option<Vec<u8>>)],
-    index: usize,
-    now: Millis,
-) -> Record<'_> {
+fn switch_record(switches: &[(Vec<u8>, Option<Vec<u8>>)], index: usize, now: Millis) -> Record<'_> {
     let (key, value) = &switches[index];
     Record {
         source: SWITCHES,
@@ -195,9 +210,15 @@ pub fn call(task: &str, attempt: i32) -> Action {
     let probe = json!({
         "method": "GET", "path": "/restarts", "done_if": "body.done", "absent_if": "!body.done"
     });
-    action("API_Call", task, attempt, true, &json!({
-        "method": "POST", "path": "/restart", "timeout_ms": 1_000, "probe": probe
-    }))
+    action(
+        "API_Call",
+        task,
+        attempt,
+        true,
+        &json!({
+            "method": "POST", "path": "/restart", "timeout_ms": 1_000, "probe": probe
+        }),
+    )
 }
 
 pub fn call_without_probe(task: &str, attempt: i32) -> Action {
@@ -243,7 +264,14 @@ fn action(
 pub fn outcome(ended: Ended) -> EffectOutcome {
     EffectOutcome {
         started_at: START + 1,
-        ..EffectOutcome::new(ended, if ended == Ended::Succeeded { "" } else { "seen" })
+        ..EffectOutcome::new(
+            ended,
+            if ended == Ended::Succeeded {
+                ""
+            } else {
+                "seen"
+            },
+        )
     }
 }
 

@@ -1,10 +1,8 @@
 //! What follows when nobody knows whether an effect happened.
 
-mod world;
-
+use crate::world::{START, World, answered, call, call_without_probe, notification, outcome, read};
 use prunella_executor::{EffectOutcome, Ended, ExecutorSettings, NotStarted, Step};
 use prunella_schemas::{Action, ResultStatus};
-use world::{START, World, answered, call, call_without_probe, notification, outcome, read};
 
 const DONE: &str = r#"{"done":true}"#;
 const ABSENT: &str = r#"{"done":false}"#;
@@ -33,19 +31,39 @@ fn check_settled(action: &Action, outcome: EffectOutcome, expected: Result<Resul
 
 #[test]
 fn what_the_edge_knows_is_the_result() {
-    for action in [call("a", 1), call_without_probe("a", 1), read("a", 1), notification("a", 1)] {
-        check_settled(&action, outcome(Ended::Succeeded), Ok(ResultStatus::Succeeded));
+    for action in [
+        call("a", 1),
+        call_without_probe("a", 1),
+        read("a", 1),
+        notification("a", 1),
+    ] {
+        check_settled(
+            &action,
+            outcome(Ended::Succeeded),
+            Ok(ResultStatus::Succeeded),
+        );
         check_settled(&action, outcome(Ended::Refused), Ok(ResultStatus::Refused));
-        let rejected = EffectOutcome { status: Some(400), ..outcome(Ended::Failed) };
+        let rejected = EffectOutcome {
+            status: Some(400),
+            ..outcome(Ended::Failed)
+        };
         check_settled(&action, rejected, Ok(ResultStatus::Failed));
     }
 }
 
 #[test]
 fn a_lost_answer_is_asked_for_or_unknown_and_a_read_has_failed() {
-    for lost in [outcome(Ended::Lost), EffectOutcome::decode(b""), EffectOutcome::decode(b"{")] {
+    for lost in [
+        outcome(Ended::Lost),
+        EffectOutcome::decode(b""),
+        EffectOutcome::decode(b"{"),
+    ] {
         check_settled(&call("a", 1), lost.clone(), Err(Step::Probe));
-        check_settled(&call_without_probe("a", 1), lost.clone(), Ok(ResultStatus::Unknown));
+        check_settled(
+            &call_without_probe("a", 1),
+            lost.clone(),
+            Ok(ResultStatus::Unknown),
+        );
         check_settled(&read("a", 1), lost.clone(), Ok(ResultStatus::Failed));
         check_settled(&notification("a", 1), lost, Err(Step::Act));
     }
@@ -74,7 +92,10 @@ fn a_claim_found_open_after_a_crash_waits_out_its_deadline() {
         let deadline = world.begun[0].deadline;
         world.crash();
         world.pass(deadline - world.now);
-        assert!(world.begun.is_empty() && world.results.is_empty(), "{action:?}");
+        assert!(
+            world.begun.is_empty() && world.results.is_empty(),
+            "{action:?}"
+        );
         // A second crash meanwhile changes nothing.
         world.crash();
         world.pass(1);
@@ -107,7 +128,10 @@ fn a_notification_is_sent_again_under_the_same_key() {
 
 #[test]
 fn a_notification_that_nobody_takes_is_sent_again_a_few_times() {
-    let refused = |status| EffectOutcome { status, ..outcome(Ended::Failed) };
+    let refused = |status| EffectOutcome {
+        status,
+        ..outcome(Ended::Failed)
+    };
     for (outcome, sent, last) in [
         (outcome(Ended::Lost), 5, ResultStatus::Unknown),
         (refused(Some(503)), 5, ResultStatus::Unknown),
@@ -117,10 +141,10 @@ fn a_notification_that_nobody_takes_is_sent_again_a_few_times() {
     ] {
         let mut world = begun(&notification("a", 1));
         let mut count = 0;
-        while !world.begun.is_empty() {
+        while world.results.is_empty() {
             count += 1;
             world.settle(outcome.clone());
-            world.pass(60_000);
+            world.wait();
         }
         assert_eq!((count, world.result().status), (sent, last), "{outcome:?}");
     }
@@ -163,7 +187,10 @@ fn what_was_not_done_is_done_again_after_our_crash_and_failed_after_the_targets_
 
 #[test]
 fn what_was_not_done_is_not_done_again_when_its_time_has_ended() {
-    let action = Action { not_after: START + 3_000, ..call("a", 1) };
+    let action = Action {
+        not_after: START + 3_000,
+        ..call("a", 1)
+    };
     let mut world = begun(&action);
     world.crash();
     world.pass(6_001);
@@ -203,7 +230,7 @@ fn a_target_that_cannot_tell_is_asked_a_few_times_and_then_it_is_a_persons() {
             assert_eq!(world.only().step, Step::Probe);
             asked += 1;
             world.settle(unclear.clone());
-            world.pass(20_000);
+            world.wait();
         }
         assert_eq!(asked, 5, "{unclear:?}");
         assert_eq!(world.result().status, ResultStatus::Unknown);
@@ -216,12 +243,15 @@ fn a_target_that_cannot_tell_is_asked_a_few_times_and_then_it_is_a_persons() {
 fn without_absent_if_what_is_not_done_stays_unknown() {
     let spec = r#"{"method":"POST","path":"/r","timeout_ms":1,"probe":{"method":"GET","path":"/p","done_if":"status == 200"}}"#;
     for (status, expected) in [(200, ResultStatus::Succeeded), (404, ResultStatus::Unknown)] {
-        let mut world = begun(&Action { spec: spec.to_owned(), ..call("a", 1) });
+        let mut world = begun(&Action {
+            spec: spec.to_owned(),
+            ..call("a", 1)
+        });
         world.crash();
         world.pass(6_001);
         while world.results.is_empty() {
             world.settle(answered(status, "{}"));
-            world.pass(20_000);
+            world.wait();
         }
         assert_eq!(world.result().status, expected);
     }
@@ -230,11 +260,14 @@ fn without_absent_if_what_is_not_done_stays_unknown() {
 #[test]
 fn an_answer_that_says_both_says_nothing() {
     let spec = r#"{"method":"POST","path":"/r","timeout_ms":1,"probe":{"method":"GET","path":"/p","done_if":"status == 200","absent_if":"status < 300"}}"#;
-    let mut world = begun(&Action { spec: spec.to_owned(), ..call("a", 1) });
+    let mut world = begun(&Action {
+        spec: spec.to_owned(),
+        ..call("a", 1)
+    });
     world.crash();
     world.pass(6_001);
     world.settle(answered(200, "{}"));
-    world.pass(20_000);
+    world.wait();
     assert_eq!(next(&world), Err(Step::Probe));
 }
 
@@ -267,33 +300,41 @@ fn what_was_not_begun_is_claimed_again_and_in_the_end_refused_or_failed() {
             claimed += 1;
             assert_eq!(world.only().step, Step::Act);
             world.settle(outcome(Ended::NotStarted(reason)));
-            world.pass(10_000);
+            world.wait();
         }
-        assert_eq!((claimed, world.result().status), (claims, status), "{reason:?}");
+        assert_eq!(
+            (claimed, world.result().status),
+            (claims, status),
+            "{reason:?}"
+        );
         assert_eq!(world.result().started_at, 0);
     }
 }
 
 #[test]
 fn what_was_not_begun_before_its_time_ended_has_expired() {
-    let mut world = begun(&Action { not_after: START + 100, ..call("a", 1) });
+    let mut world = begun(&Action {
+        not_after: START + 100,
+        ..call("a", 1)
+    });
     world.settle(outcome(Ended::NotStarted(NotStarted::LeaseExpired)));
     world.pass(10_000);
     assert_eq!(world.result().status, ResultStatus::Expired);
 }
 
 #[test]
-fn an_effect_that_never_reports_is_doubted_after_its_deadline() {
+fn an_effect_that_never_reports_counts_as_lost_after_its_deadline() {
     for (action, expected) in [
         (call("a", 1), Err(Step::Probe)),
-        (read("a", 1), Err(Step::Act)),
+        (read("a", 1), Ok(ResultStatus::Failed)),
+        (notification("a", 1), Err(Step::Act)),
         (call_without_probe("a", 1), Ok(ResultStatus::Unknown)),
     ] {
         let mut world = begun(&action);
         let lost = world.begun.remove(0);
         world.pass(lost.deadline - world.now);
         assert!(world.begun.is_empty() && world.results.is_empty());
-        world.pass(12_000);
+        world.wait();
         assert_eq!(next(&world), expected);
         // Its report, should it still come, is about a claim that is over.
         world.complete(&lost, outcome(Ended::Failed).encode());
