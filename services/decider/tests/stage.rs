@@ -1,4 +1,9 @@
 //! The stage as the runtime drives it: bytes in, bytes out, knowledge and switches as records.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at what it did not expect"
+)]
 
 use prunella_decider::Decider;
 use prunella_knowledge::digest_of;

@@ -109,12 +109,27 @@ impl Executor {
             Some(trace) => cx.forward_traced(&result, Some(trace.as_bytes())),
             None => cx.forward(&result),
         }
-        let attempt = action.attempt;
+        self.remember(state, cx.now(), action, claim, status);
+    }
+
+    /// Remembers how a task was answered. An attempt that was never claimed changes nothing about what an
+    /// earlier one left behind: what was unknown stays so, and what had succeeded.
+    fn remember(
+        &self,
+        state: &mut ExecutorState,
+        now: Millis,
+        action: &Action,
+        claim: &Claim,
+        status: ResultStatus,
+    ) {
+        let task = identity(&action.idempotency_key);
+        let earlier = state.answered.get(&task).filter(|_| claim.started_at == 0);
+        let status = earlier.map_or(status, |earlier| earlier.status);
         let until = action
             .not_after
-            .max(cx.now())
+            .max(now)
             .saturating_add(self.settings.remember_ms);
-        let task = identity(&action.idempotency_key);
+        let attempt = action.attempt;
         state
             .answered
             .put(task, Answered { attempt, status }, until);

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use prunella_runtime::StageSpec;
 use prunella_stream::{Io, Processor, StageTask};
 
-use crate::relay::{Hop1, Hop2, Hop3, Hop4, Relay, Tally};
+use crate::relay::{Hop1, Hop2, Hop3, Hop4, PlainRelay, Relay, Tally};
 
 /// The stages of the pipeline, in the order of the flow.
 pub const PIPELINE: &[&str] = &["normalizer", "decider", "orchestrator", "executor"];
@@ -20,6 +20,7 @@ pub const CHAIN: &[&str] = &["hop-1", "hop-2", "hop-3", "hop-4"];
 pub fn stage(name: &str) -> Result<StageSpec> {
     Ok(match name {
         "relay" => of::<Relay>(),
+        "plain-relay" => of::<PlainRelay>(),
         "hop-1" => of::<Hop1>(),
         "hop-2" => of::<Hop2>(),
         "hop-3" => of::<Hop3>(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prunella_pipeline::StageConfig;
 use prunella_schemas::{Outcome, ResultStatus, RunState, TaskState};
 use prunella_stream::driver::Settings;
 use prunella_topology::topics;
@@ -11,7 +12,7 @@ use crate::pipeline::{Alert, Pipeline};
 use crate::target::Target;
 
 fn pipeline(target: Target) -> Pipeline {
-    Pipeline::start(Settings::faultless(1), target)
+    Pipeline::start(Settings::faultless(1), target, &StageConfig::default())
 }
 
 fn pool(service: &str) -> Alert {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use prunella_knowledge::digest_of;
-use prunella_pipeline::stages;
+use prunella_pipeline::{StageConfig, stages};
 use prunella_schemas::{
     AvroRecord, KnowledgeFile, KnowledgeRecord, Switch, SwitchKind, decode, encode,
 };
@@ -93,7 +93,7 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// A pipeline at rest that has read its knowledge. The counts of partitions differ on purpose.
-    pub(crate) fn start(settings: Settings, target: Target) -> Self {
+    pub(crate) fn start(settings: Settings, target: Target, config: &StageConfig) -> Self {
         let installation = Installation {
             partitions_of: [("domain".to_owned(), 2), ("actions".to_owned(), 4)].into(),
             ..Installation::on_one_broker(Prefix::default(), 3)
@@ -105,7 +105,8 @@ impl Pipeline {
         for stage in stages() {
             let service = Service::by_name(stage.app).expect("a declared stage");
             let partitions = installation.changelog_partitions(TOPICS, service);
-            topology = topology.stage(partitions, stage.make);
+            let (make, config) = (stage.make_with, config.clone());
+            topology = topology.stage(partitions, move |partition| make(&config, partition));
         }
         let driver = Driver::new(settings, topology, target).expect("a topology that can run");
         let mut pipeline = Self { driver };

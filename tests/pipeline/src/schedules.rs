@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use prunella_pipeline::StageConfig;
 use prunella_schemas::{Outcome, PlaybookRun, RunState};
 use prunella_stream::Millis;
 use prunella_stream::driver::{Fault, Faults, Plant, Random, Settings, Tally};
@@ -51,7 +52,12 @@ impl Ran {
 /// Alerts of a few clusters and services come in while faults strike; then everything settles.
 fn run(settings: Settings, target: Target, thrown: Thrown) -> Ran {
     let mut random = Random::new(settings.seed ^ 0xa1e7);
-    let mut pipeline = Pipeline::start(settings, target);
+    let mut config = StageConfig::default();
+    if settings.seed.is_multiple_of(3) {
+        // Some effects come so late then that their deadline has passed.
+        config.executor.margin_ms = 100;
+    }
+    let mut pipeline = Pipeline::start(settings, target, &config);
     let mut thrown_at = Millis::MAX;
     if thrown == Thrown::First {
         thrown_at = pipeline.driver.now();
@@ -119,7 +125,7 @@ fn new_payload(number: usize, random: &mut Random) -> (String, Vec<Alert>) {
 
 fn flaky(seed: u64) -> Target {
     Target {
-        flaky: seed % 2 == 0,
+        flaky: seed.is_multiple_of(2),
         ..Target::default()
     }
 }
@@ -142,8 +148,9 @@ fn whatever_goes_wrong_each_alert_is_decided_once_and_each_fix_done_once() {
         tally.zombies,
         tally.rebalances,
         tally.lost_completions,
+        tally.refused_effects,
     ];
-    assert!(struck.iter().all(|count| *count > 20), "{tally:?}");
+    assert!(struck.iter().all(|count| *count > 5), "{tally:?}");
     assert!(fixes > 100 && probes > 10, "{fixes} fixes, {probes} probes");
 }
 

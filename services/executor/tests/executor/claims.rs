@@ -244,6 +244,21 @@ fn a_retry_of_what_is_unknown_asks_the_target_first() {
 }
 
 #[test]
+fn a_retry_that_was_never_claimed_leaves_unknown_what_was_unknown() {
+    let mut world = world();
+    world.act(&call_without_probe("a", 1));
+    world.settle(outcome(Ended::Lost));
+    world.pass(10_000);
+    world.act(&Action {
+        not_after: START,
+        ..call("a", 2)
+    });
+    assert_eq!(world.results[1].status, ResultStatus::Expired);
+    world.act(&call("a", 3));
+    assert_eq!(world.only().step, Step::Probe);
+}
+
+#[test]
 fn one_action_at_a_time_changes_a_target_in_the_order_they_came() {
     let mut world = world();
     let elsewhere = Action {

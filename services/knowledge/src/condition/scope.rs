@@ -236,7 +236,7 @@ macro_rules! map_value {
 map_value!(Texts);
 map_value!(Object);
 
-fn text_key<'b>(key: &'b dyn Val) -> Result<&'b str, ExecutionError> {
+fn text_key(key: &dyn Val) -> Result<&str, ExecutionError> {
     match key.downcast_ref::<CelString>() {
         Some(text) => Ok(text.inner()),
         None => Err(ExecutionError::UnexpectedType {

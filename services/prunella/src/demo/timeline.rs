@@ -75,19 +75,21 @@ impl Timeline {
         })
     }
 
-    /// What has happened since the last call; waits a little.
+    /// What has happened since the last call, in the order in which it happened; waits a little, since the
+    /// topics' records arrive in any order.
     pub fn next_hops(&mut self) -> Result<Vec<Hop>> {
         let mut hops = Vec::new();
-        while let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(30)) {
-            hops.extend(self.hop(&message)?);
+        while let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(60)) {
+            let at = message.timestamp().to_millis().unwrap_or(self.since) - self.since;
+            hops.extend(self.hop(&message, at)?.map(|hop| (at, hop)));
         }
-        Ok(hops)
+        hops.sort_by_key(|(at, _)| *at);
+        Ok(hops.into_iter().map(|(_, hop)| hop).collect())
     }
 
-    fn hop(&self, message: &BorrowedMessage<'_>) -> Result<Option<Hop>> {
+    fn hop(&self, message: &BorrowedMessage<'_>, at: i64) -> Result<Option<Hop>> {
         let topic = self.prefix.strip(message.topic()).unwrap_or_default();
         let value = message.payload().context("a record without a value")?;
-        let at = message.timestamp().to_millis().unwrap_or(self.since) - self.since;
         let seen = |line: String| {
             Some(Hop::Seen {
                 line: format!("{at:>6} ms  {topic:<18} {line}"),
