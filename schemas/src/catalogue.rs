@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::codec::{Frame, hex};
 use crate::state::{
-    Answered, Budget, ChainHead, Claim, Cooldown, Counted, Lane, LiveRun, Position, Seen,
+    Answered, Budget, ChainHead, Claim, Cooldown, Counted, LiveRun, Position, Seen,
     Watermark, Window,
 };
 use crate::{
@@ -27,7 +27,6 @@ pub static ALL: &[&dyn Known] = &[
     &Entry::<KnowledgeRecord>::NEW,
     &Entry::<Position>::NEW,
     &Entry::<LiveRun>::NEW,
-    &Entry::<Lane>::NEW,
     &Entry::<ChainHead>::NEW,
     &Entry::<Cooldown>::NEW,
     &Entry::<Budget>::NEW,

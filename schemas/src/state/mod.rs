@@ -23,7 +23,7 @@ use crate::schema::avro_value;
 
 pub use decider::{Counted, Seen, Watermark, Window};
 pub use executor::{Answered, Claim, ClaimPhase};
-pub use orchestrator::{Budget, ChainHead, Cooldown, Lane, LiveRun, RunFacts, TaskProgress};
+pub use orchestrator::{Budget, ChainHead, Cooldown, LiveRun, RunFacts, TaskProgress};
 pub use shared::Shared;
 
 /// How far a task has read one partition of a broadcast topic.

@@ -1,4 +1,4 @@
-//! What the orchestrator keeps: live runs, queues of services, its audit chain, and what its guards remember.
+//! What the orchestrator keeps: live runs, its audit chain, and what its guards remember.
 
 use std::collections::BTreeMap;
 
@@ -85,18 +85,6 @@ pub struct LiveRun {
     pub tasks: Vec<TaskProgress>,
 }
 avro_value!(LiveRun, "state/run", history: [1]);
-
-/// The runs of one service: one at work, the others waiting.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lane {
-    /// The run at work.
-    pub active: String,
-    /// How many wait.
-    pub waiting: i32,
-    /// Number that the next one to wait is given.
-    pub next_turn: i64,
-}
-avro_value!(Lane, "state/lane", history: [1]);
 
 /// The last entry of a task's audit chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,7 +60,7 @@ pub(crate) async fn alerts(
             ],
         })
         .await?;
-    tracing::info!(
+    tracing::debug!(
         source = name,
         bytes = body.len(),
         partition = position.partition,

@@ -7,9 +7,8 @@ use prunella_stream::Digest;
 use crate::notify::Notice;
 use crate::outcome::bounded;
 use crate::plan::Plan;
-use crate::start::NO_TURN;
-use crate::state::lane_key;
-use crate::step::{About, Step};
+use crate::state::{NO_TURN, lane_key};
+use crate::step::Step;
 use crate::summary;
 
 /// Task id of the one notification that ends a run.
@@ -35,12 +34,12 @@ impl Step<'_, '_> {
             title: summary::title(&run, plan, end),
             message: text.clone(),
         };
-        let mut entry = format!("run of {} ended: {end}", run.facts.playbook_id);
+        let mut entry = format!("{} ended: {end}", run.facts.playbook_id);
         if !cause.is_empty() {
             entry.push_str(": ");
             entry.push_str(cause);
         }
-        self.audit(About::run(&run, &run_id), entry);
+        self.note(&run_id, &run, "", &entry);
         self.leave_lane(id, &run);
         let mut ended = self.picture(&run_id, &run, plan);
         ended.state = end;
@@ -77,29 +76,30 @@ impl Step<'_, '_> {
     fn leave_lane(&mut self, id: Digest, run: &LiveRun) {
         let alert = &run.facts.alert;
         let key = lane_key(&alert.domain, alert.service_name.as_deref());
-        let Some(mut lane) = self.state.lanes.get(&key).cloned() else {
+        let Some(mut lane) = self.state.lanes.0.get(&key).cloned() else {
             return;
         };
         if run.turn != NO_TURN {
-            self.state.queue.remove(&(key, run.turn));
+            self.state.queue.0.remove(&(key, run.turn));
             lane.waiting -= 1;
-            self.state.lanes.put(key, lane);
+            self.state.lanes.0.put(key, lane);
             return;
         }
-        if run.state != RunState::Running || lane.active != id.hex() {
+        if run.state != RunState::Running || lane.active != id {
             return;
         }
-        let mut waiting = self.state.queue.range((key, i64::MIN)..=(key, i64::MAX));
-        let Some((place, next)) = waiting.next().map(|(place, next)| (*place, *next)) else {
-            drop(waiting);
-            self.state.lanes.remove(&key);
+        let first = (lane.waiting > 0)
+            .then(|| self.state.queue.0.range((key, i64::MIN)..).next())
+            .flatten()
+            .map(|(place, next)| (*place, *next));
+        let Some((place, next)) = first else {
+            self.state.lanes.0.remove(&key);
             return;
         };
-        drop(waiting);
-        self.state.queue.remove(&place);
+        self.state.queue.0.remove(&place);
         lane.waiting -= 1;
-        lane.active = next.hex();
-        self.state.lanes.put(key, lane);
+        lane.active = next;
+        self.state.lanes.0.put(key, lane);
         self.turns.push(next);
     }
 

@@ -8,7 +8,8 @@
 //! an action. An action whose result does not come is not sent again; it counts as unknown, and a person is
 //! asked to look.
 //!
-//! One timer a run covers its time limit, its retries and the results it waits for.
+//! Of a run the changelog holds one value, and its id once it has ended; queues and due times follow from the
+//! runs. One timer serves them all: time limits, retries, and results that do not come.
 
 mod audit;
 mod control;
@@ -39,4 +40,4 @@ pub use processor::{Orchestrator, OrchestratorInput, OrchestratorIo};
 pub use render::RenderError;
 pub use settings::Limits;
 pub use start::run_id;
-pub use state::{OrchestratorState, Timer, domain_key, lane_key, target_key};
+pub use state::{Lane, NO_TURN, OrchestratorState, Timer, domain_key, lane_key, target_key};

@@ -46,14 +46,14 @@ impl Step<'_, '_> {
         let Some(place) = place else {
             return self.stray(&result);
         };
-        let summary = format!(
-            "task {} of run {}: {}{}",
+        let text = format!(
+            "task {}, attempt {}: {}{}",
             result.task_id,
-            result.run_id,
+            result.attempt,
             result.status,
-            because(&result.cause)
+            because(&cut(&result.cause, CAUSE_BYTES))
         );
-        self.audit(About::action(&result.domain, &result.action_id), summary);
+        self.note(&work.run_id, &work.run, "", &text);
         self.settle(&mut work, place, result);
         self.advance(&mut work);
         self.close(work);
@@ -148,7 +148,8 @@ impl Step<'_, '_> {
         progress.target.clear();
         progress.request.clear();
         if failure == Failure::Refused {
-            self.audit(About::run(&work.run, &work.run_id), format!("task {}: {cause}", work.task(place).id));
+            let text = format!("task {}: {cause}", work.task(place).id);
+            self.note(&work.run_id, &work.run, "", &text);
         }
         let task = work.task(place);
         let policy = task.on_failure;
@@ -249,6 +250,7 @@ impl Step<'_, '_> {
             ),
             message,
         };
+        self.note(&work.run_id, &work.run, "", &format!("people are told: {}", notice.task_id));
         self.tell(&work.run_id, &work.run, notice);
     }
 }

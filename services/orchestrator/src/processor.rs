@@ -65,9 +65,10 @@ impl Orchestrator {
             state,
             context,
             turns: Vec::new(),
+            trail: None,
         };
         work(&mut step);
-        step.take_turns();
+        step.end();
     }
 }
 
@@ -115,9 +116,13 @@ impl Processor for Orchestrator {
 
     fn on_timer(&self, state: &mut OrchestratorState, context: &mut Context<'_, Self>, timer: Timer) {
         self.step(state, context, |step| match timer {
-            Timer::Wake(run) => step.wake(run),
+            Timer::Wake => step.wake_due(),
             Timer::Sweep => step.sweep(),
         });
+    }
+
+    fn rebuild(&self, state: &mut OrchestratorState) {
+        state.rebuild();
     }
 }
 

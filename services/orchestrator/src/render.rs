@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use minijinja::value::Value as Datum;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
@@ -228,9 +229,12 @@ fn render(
         Text::Template(name) => name,
     };
     let mut page = Page(Vec::new());
-    let rendered = environment
-        .get_template(name)
-        .and_then(|template| template.render_captured_to(scope.clone(), &mut page).map(drop));
+    // The engine is not ours: should it ever panic, that is an error of this text, and the run goes on.
+    let rendered = catch_unwind(AssertUnwindSafe(|| {
+        let template = environment.get_template(name)?;
+        template.render_captured_to(scope.clone(), &mut page).map(drop)
+    }));
+    let rendered = rendered.map_err(|_| RenderError::new(name.clone(), "it could not be rendered; simplify it"))?;
     match rendered {
         Ok(()) => Ok(String::from_utf8_lossy(&page.0).into_owned()),
         Err(_) if page.0.len() >= LONGEST => Err(RenderError::new(

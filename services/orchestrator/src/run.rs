@@ -14,7 +14,7 @@ use crate::outcome::Failure;
 use crate::request::{Rendered, unfilled_notification};
 use crate::scope::Scope;
 use crate::state::{domain_key, target_key};
-use crate::step::{About, Step, Work};
+use crate::step::{Step, Work};
 
 /// How often a run looks whether a pause has ended, in milliseconds.
 const PAUSE_POLL_MS: i64 = 1_000;
@@ -157,14 +157,13 @@ impl Step<'_, '_> {
         }
         let action = self.action(work, place, key, attempt, rendered, guards);
         self.send(&action, work.run.facts.trace.as_deref());
-        let about = About::action(&action.domain, &action.action_id);
+        let text = format!(
+            "task {}, attempt {attempt}: {} on {} as action {}",
+            action.task_id, action.kind, action.target, action.action_id
+        );
+        self.note(&work.run_id, &work.run, "", &text);
         let task = work.task(place);
         let kept = (task.retry.max_attempts > 1).then_some(&action);
-        let summary = format!(
-            "{} asked for on {}: task {} of run {}, attempt {attempt}",
-            action.kind, action.target, action.task_id, action.run_id
-        );
-        self.audit(about, summary);
         let due = self.lost_at(task);
         let now = self.now();
         let progress = &mut work.run.tasks[place];

@@ -1,19 +1,16 @@
 //! From a decision to a run: once per decision and playbook, one at a time per service.
 
-use prunella_schemas::state::{Lane, LiveRun, RunFacts, Shared, TaskProgress};
+use prunella_schemas::state::{LiveRun, RunFacts, Shared, TaskProgress};
 use prunella_schemas::{Decision, NormalizedAlert, Outcome, RunState, Severity};
 use prunella_stream::Digest;
 
 use crate::guards::freshness::{self, Age};
 use crate::notify::{Notice, alert_line, idempotency_key, place_of};
-use crate::state::lane_key;
+use crate::state::{Lane, NO_TURN, lane_key};
 use crate::step::{About, Step};
 
 /// How often a run looks whether its knowledge has arrived, in milliseconds.
 const KNOWLEDGE_POLL_MS: i64 = 250;
-
-/// The turn of a run that stands in no queue.
-pub(crate) const NO_TURN: i64 = -1;
 
 /// The id of the run that a decision starts with a playbook.
 #[must_use]
@@ -108,13 +105,8 @@ impl Step<'_, '_> {
             "" => format!("decision {}, rule {}", run.facts.decision_id, run.facts.rule_id),
             author => format!("{author} by hand"),
         };
-        let summary = format!("run of {} asked for by {by}", run.facts.playbook_id);
-        let run_id = id.hex();
-        let about = About {
-            actor: &run.facts.author,
-            ..About::run(&run, &run_id)
-        };
-        self.audit(about, summary);
+        let text = format!("{} asked for by {by}", run.facts.playbook_id);
+        self.note(&id.hex(), &run, &run.facts.author, &text);
         self.admit(id, run);
     }
 
@@ -160,12 +152,12 @@ impl Step<'_, '_> {
     fn enter_lane(&mut self, id: Digest, mut run: LiveRun) {
         let alert = &run.facts.alert;
         let key = lane_key(&alert.domain, alert.service_name.as_deref());
-        let Some(mut lane) = self.state.lanes.get(&key).cloned() else {
+        let Some(mut lane) = self.state.lanes.0.get(&key).cloned() else {
             let lane = Lane {
-                active: id.hex(),
+                active: id,
                 ..Lane::default()
             };
-            self.state.lanes.put(key, lane);
+            self.state.lanes.0.put(key, lane);
             return self.begin(id, run);
         };
         if lane.waiting >= self.limits.queue_per_service {
@@ -179,8 +171,8 @@ impl Step<'_, '_> {
         run.turn = lane.next_turn;
         lane.next_turn += 1;
         lane.waiting += 1;
-        self.state.queue.put((key, run.turn), id);
-        self.state.lanes.put(key, lane);
+        self.state.queue.0.put((key, run.turn), id);
+        self.state.lanes.0.put(key, lane);
         self.snapshot(&id.hex(), &run, None, String::new());
         self.state.runs.put(id, run);
     }

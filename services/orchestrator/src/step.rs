@@ -21,6 +21,8 @@ pub(crate) struct Step<'s, 'k> {
     pub(crate) context: &'s mut Context<'k, Orchestrator>,
     /// Runs whose turn has come in this step.
     pub(crate) turns: Vec<Digest>,
+    /// What this step did to one run, for the audit trail.
+    pub(crate) trail: Option<Trail>,
 }
 
 /// A run that is being worked on: taken out of the state, put back when the step is done with it.
@@ -31,6 +33,17 @@ pub(crate) struct Work {
     pub(crate) plan: Arc<Plan>,
     pub(crate) set: Arc<KnowledgeSet>,
 }
+
+/// What happened to one run in one step: one entry of the audit trail.
+pub(crate) struct Trail {
+    run_id: String,
+    domain: String,
+    actor: String,
+    text: String,
+}
+
+/// How many runs one timer wakes at most; the next timer wakes the others.
+const WAKES: usize = 64;
 
 /// How often the memory of ended runs is swept, and how much of it at once.
 const SWEEP_MS: Millis = 60_000;
@@ -61,6 +74,41 @@ impl Step<'_, '_> {
         let entry = audit::append(&mut head, writer, fact, summary);
         self.state.chain.put((), head);
         self.context.forward(&entry);
+    }
+
+    /// Notes what happened to a run. What one step does to it is one entry of the audit trail.
+    pub(crate) fn note(&mut self, run_id: &str, run: &LiveRun, actor: &str, text: &str) {
+        if let Some(trail) = self.trail.as_mut().filter(|trail| trail.run_id == run_id) {
+            trail.text.push_str("; ");
+            trail.text.push_str(text);
+            return;
+        }
+        self.write_trail();
+        self.trail = Some(Trail {
+            run_id: run_id.to_owned(),
+            domain: run.facts.alert.domain.clone(),
+            actor: actor.to_owned(),
+            text: text.to_owned(),
+        });
+    }
+
+    fn write_trail(&mut self) {
+        if let Some(trail) = self.trail.take() {
+            let about = About {
+                domain: &trail.domain,
+                subject: "run",
+                id: &trail.run_id,
+                actor: &trail.actor,
+            };
+            self.audit(about, trail.text);
+        }
+    }
+
+    /// Ends the step: lets in the runs whose turn has come, writes the trail, sets the timer.
+    pub(crate) fn end(&mut self) {
+        self.take_turns();
+        self.write_trail();
+        self.arm();
     }
 
     /// Sends an action under the run's trace.
@@ -95,17 +143,49 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Sets or clears the run's only timer; 0 clears it.
+    /// Says when the run is to be woken; 0: not at all.
     pub(crate) fn wake_at(&mut self, id: Digest, run: &mut LiveRun, due: Millis) {
         if run.wake_at == due {
             return;
         }
-        run.wake_at = due;
-        if due == 0 {
-            self.context.cancel_timer(Clock::Processing, &Timer::Wake(id));
-        } else {
-            self.context.set_timer(Clock::Processing, Timer::Wake(id), due);
+        let index = &mut self.state.due.0;
+        if run.wake_at != 0 {
+            index.remove(&(run.wake_at, id));
         }
+        if due != 0 {
+            index.put((due, id), ());
+        }
+        run.wake_at = due;
+    }
+
+    /// Wakes the runs for which something is due.
+    pub(crate) fn wake_due(&mut self) {
+        for _ in 0..WAKES {
+            match self.first_due() {
+                Some((due, id)) if due <= self.now() => {
+                    self.state.due.0.remove(&(due, id));
+                    self.wake(id);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Sets the one timer, unless it fires early enough. One that fires too early does nothing: so that a run
+    /// that begins and ends costs no change of timers.
+    fn arm(&mut self) {
+        let Some((due, _)) = self.first_due() else {
+            return;
+        };
+        let armed = *self.state.armed.get();
+        if armed <= self.now() || due < armed {
+            self.state.armed.set(due);
+            self.context.set_timer(Clock::Processing, Timer::Wake, due);
+        }
+    }
+
+    fn first_due(&self) -> Option<(Millis, Digest)> {
+        self.state.due.0.iter().next().map(|(first, ())| *first)
     }
 }
 
@@ -119,15 +199,6 @@ pub(crate) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    pub(crate) fn run(run: &'a LiveRun, run_id: &'a str) -> Self {
-        Self {
-            domain: &run.facts.alert.domain,
-            subject: "run",
-            id: run_id,
-            actor: "",
-        }
-    }
-
     pub(crate) fn action(domain: &'a str, action_id: &'a str) -> Self {
         Self {
             domain,

@@ -195,7 +195,7 @@ fn check_ends(drive: &mut Drive) -> Result<(), TestCaseError> {
         prop_assert!(!left, "{:?}", run.tasks);
     }
     let state = drive.task().state();
-    prop_assert_eq!((state.runs.len(), state.lanes.len(), state.queue.len()), (0, 0, 0));
+    prop_assert_eq!((state.runs.len(), state.lanes.0.len(), state.queue.0.len()), (0, 0, 0));
     prop_assert_eq!(verify_chain(&drive.audit), Ok(()));
     Ok(())
 }

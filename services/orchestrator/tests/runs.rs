@@ -423,7 +423,7 @@ fn ended_runs_are_forgotten_after_the_retention() {
     assert_eq!(drive.task().state().done.len(), 20);
     drive.pass(840_000);
     let state = drive.task().state();
-    assert_eq!((state.done.len(), state.runs.len(), state.lanes.len()), (0, 0, 0));
+    assert_eq!((state.done.len(), state.runs.len(), state.lanes.0.len()), (0, 0, 0));
     assert_eq!(drive.next_due(), None);
 }
 

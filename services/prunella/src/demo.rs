@@ -101,19 +101,7 @@ async fn publish(client: &GatewayClient) -> Result<()> {
         file("restart-pool.yaml", include_str!("../../../deploy/demo/restart-pool.yaml")),
         file("rules.yaml", include_str!("../../../deploy/demo/rules.yaml")),
     ];
-    let body = json!({ "files": files, "comment": "the demo's rule and playbook" });
-    // The gateway's own view of the topic may be a moment away.
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let answer = client.send(Method::POST, "/v1/knowledge", Some(&body)).await?;
-        if answer.status.is_success() {
-            return Ok(());
-        }
-        if answer.status.as_u16() != 503 || Instant::now() > give_up {
-            bail!("{}", crate::gateway_client::refusal(&answer, true));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    client.publish(&files, "the demo's rule and playbook", false).await.map(drop)
 }
 
 async fn throw_kill_switch(client: &GatewayClient) -> Result<()> {

@@ -1,12 +1,16 @@
 //! The commands' way to the gateway: people's commands go through it, since it knows who they are.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use prunella_schemas::KnowledgeFile;
 use reqwest::{Method, RequestBuilder, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// How long a gateway may say that it is not ready yet.
+const NOT_READY: Duration = Duration::from_secs(30);
 
 /// Where the gateway is and who asks.
 #[derive(Args, Clone, Debug)]
@@ -83,6 +87,27 @@ impl GatewayClient {
             bail!("{}", refusal(&answer, self.token.is_some()));
         }
         Ok(answer.body)
+    }
+
+    /// Publishes a set of knowledge and returns its digest. A gateway that has just started may not have read the
+    /// topic to its end yet: it is asked again for a while.
+    ///
+    /// # Errors
+    /// A gateway that does not answer, or refuses.
+    pub async fn publish(&self, files: &[KnowledgeFile], comment: &str, allow_missing: bool) -> Result<String> {
+        let body = json!({ "files": files, "comment": comment, "allow_missing": allow_missing });
+        let give_up = Instant::now() + NOT_READY;
+        loop {
+            let answer = self.send(Method::POST, "/v1/knowledge", Some(&body)).await?;
+            if answer.status.is_success() {
+                let digest = answer.body.get("digest").and_then(Value::as_str).unwrap_or_default();
+                return Ok(digest.to_owned());
+            }
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > give_up {
+                bail!("{}", refusal(&answer, self.token.is_some()));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,5 +1,5 @@
-//! What every stage is held against: records copied from one topic to another with nothing but librdkafka, under
-//! the same settings as the stages' clients.
+//! What every stage is held against: keys and values copied from one topic to another with nothing but librdkafka,
+//! under the same settings as the stages' clients. Headers stay behind, as in the stages.
 
 use std::time::{Duration, Instant};
 
@@ -157,9 +157,6 @@ impl Copier {
         }
         if let Some(value) = message.payload() {
             record = record.payload(value);
-        }
-        if let Some(headers) = message.headers() {
-            record = record.headers(headers.detach());
         }
         loop {
             match self.producer.send(record) {

@@ -22,7 +22,7 @@ pub(crate) struct Target {
     /// How often it was asked whether something was done.
     pub(crate) probes: usize,
     /// Probes that got no answer, by idempotency key.
-    unanswered: BTreeMap<String, u32>,
+    pub(crate) unanswered: BTreeMap<String, u32>,
     /// What people were told.
     pub(crate) told: Vec<NotificationSpec>,
 }

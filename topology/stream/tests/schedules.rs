@@ -37,22 +37,16 @@ fn check_all(seeds: Range<u64>) -> Result<Tally, String> {
     Ok(total)
 }
 
-/// The first of the seeds that fails with that bug, which must be caught, and must be the only one there is.
+/// At least one of the seeds must fail with that bug planted; prints which is the first.
 fn caught(plant: Option<Plant>, broken: Broken) {
-    let caught: Vec<String> = SEEDS
-        .into_iter()
-        .filter_map(|seed| {
-            let mut settings = Settings::seeded(seed);
-            settings.plant = plant;
-            settings.calm_steps = 10_000;
-            check(settings, broken).err()
-        })
-        .collect();
-    println!(
-        "{plant:?} {broken:?} caught: {} {:.300}",
-        caught.len(),
-        caught[0]
-    );
+    let mut seeds = SEEDS;
+    let caught = seeds.find_map(|seed| {
+        let mut settings = Settings::seeded(seed);
+        settings.plant = plant;
+        check(settings, broken).err()
+    });
+    let caught = caught.expect("one of 50 seeds catches the planted bug");
+    println!("caught: {caught}");
 }
 
 #[test]
@@ -167,25 +161,4 @@ fn at_least_once_loses_nothing_and_does_not_hold_exactly_once() {
         doubled += u32::from(oracle::judge(&driver).is_err());
     }
     assert!(doubled > 0, "at least once was exactly once in every run");
-}
-#[test]
-fn debug_one() {
-    let mut settings = Settings::seeded(std::env::var("SEED").map_or(0, |s| s.parse().expect("n")));
-    settings.journal = true;
-    let driver = run(settings, Broken::Nothing).expect("settles");
-    for line in driver.journal() {
-        println!("{line}");
-    }
-    println!("{:?}", oracle::judge(&driver));
-    for t in ["raw.dlq", "clean", "counts", "results"] {
-        for r in driver.committed(t) {
-            println!(
-                "{t} {}@{} {} {}",
-                r.partition,
-                r.offset,
-                r.timestamp - 1_700_000_000_000,
-                r.value_text()
-            );
-        }
-    }
 }

@@ -203,7 +203,7 @@ impl Simulation {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: 20000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

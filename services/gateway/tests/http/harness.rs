@@ -62,14 +62,18 @@ fn cluster() -> MockCluster<'static, DefaultProducerContext> {
     std::thread::scope(|scope| {
         // The mock sometimes sleeps a second over a request to create a topic; traffic keeps it awake.
         scope.spawn(|| {
-            let consumer: BaseConsumer =
-                ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+            let consumer: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", servers)
+                .create()
+                .unwrap();
             while !done.load(Ordering::Acquire) {
                 let _ = consumer.fetch_metadata(None, Duration::from_secs(1));
             }
         });
         for topic in ["raw-alerts", "raw-logs", "control", "switches", "knowledge"] {
-            cluster.create_topic(&format!("{PREFIX}{topic}"), 1, 1).unwrap();
+            cluster
+                .create_topic(&format!("{PREFIX}{topic}"), 1, 1)
+                .unwrap();
         }
         done.store(true, Ordering::Release);
     });
@@ -212,6 +216,7 @@ impl Served {
             .set("bootstrap.servers", self.cluster.bootstrap_servers())
             .set("group.id", "reader")
             .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "100")
             .create()
             .unwrap();
         let mut list = TopicPartitionList::new();

@@ -135,9 +135,7 @@ async fn apply(
         return Ok(FOUND);
     }
     let client = GatewayClient::new(gateway)?;
-    let body = json!({ "files": files, "comment": comment, "allow_missing": allow_missing });
-    let answer = client.ask(Method::POST, "/v1/knowledge", Some(&body)).await?;
-    let digest = answer.get("digest").and_then(Value::as_str).unwrap_or_default();
+    let digest = client.publish(&files, comment, allow_missing).await?;
     println!("{} files are in force as {digest}", files.len());
     Ok(Exit::SUCCESS)
 }

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use prunella_runtime::Guarantee;
-use reqwest::Method;
-use serde_json::json;
 
 use crate::commands::knowledge::print_diagnostics;
 use crate::commands::run::{STAGES, report, watch};
@@ -73,9 +71,11 @@ pub async fn run(mut config: Config, arguments: &UpArguments) -> Result<Exit> {
             gateway.stop().await?;
             return Ok(FOUND);
         }
-        let client = own_client(&gateway)?;
-        let body = json!({ "files": files, "comment": "prunella up", "allow_missing": arguments.allow_missing });
-        client.ask(Method::POST, "/v1/knowledge", Some(&body)).await?;
+        let published = own_client(&gateway)?.publish(&files, "prunella up", arguments.allow_missing).await;
+        if let Err(error) = published {
+            gateway.stop().await?;
+            return Err(error);
+        }
     }
     let host = Host::start(&config, &STAGES).await?;
     eprintln!("health and metrics on http://{}", host.ops);
