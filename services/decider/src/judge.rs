@@ -201,10 +201,12 @@ impl Case<'_> {
             Some(playbook) if self.rules.set().playbooks.contains_key(playbook) => {
                 self.verdict(Outcome::Triggered, format!("{why}; {playbook} starts"))
             }
-            Some(playbook) => self.verdict(
-                Outcome::Notified,
-                format!("{why}, but there is no playbook {playbook}"),
-            ),
+            Some(playbook) => self
+                .verdict(
+                    Outcome::Notified,
+                    format!("{why}, but there is no playbook {playbook}"),
+                )
+                .with("missing_playbook", playbook),
         };
         match &self.rule.condition {
             Some(condition) => self.seen_by(condition, verdict),

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod playbooks;
+mod probes;
 mod rules;
 mod settings;
 mod tasks;

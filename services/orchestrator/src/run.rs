@@ -1,6 +1,6 @@
 //! A run at work: which tasks start, under which guards, and what goes out for them.
 
-use prunella_knowledge::{Settings, Task};
+use prunella_knowledge::Task;
 use prunella_schemas::spec::NOTIFICATION;
 use prunella_schemas::state::LiveRun;
 use prunella_schemas::{Action, GuardVerdict, RunState, TaskState};
@@ -18,6 +18,24 @@ use crate::step::{Step, Work};
 
 /// How often a run looks whether a pause has ended, in milliseconds.
 const PAUSE_POLL_MS: i64 = 1_000;
+
+/// A change that is about to be sent, as the guards know it.
+struct Change {
+    target: Digest,
+    domain: Digest,
+    attempt: i32,
+}
+
+impl Change {
+    fn of(run: &LiveRun, target: &str, attempt: i32) -> Self {
+        let domain = &run.facts.alert.domain;
+        Self {
+            target: target_key(domain, target),
+            domain: domain_key(domain),
+            attempt,
+        }
+    }
+}
 
 impl Work {
     pub(crate) fn task(&self, place: usize) -> &Task {
@@ -144,16 +162,14 @@ impl Step<'_, '_> {
     fn launch(&mut self, work: &mut Work, place: usize, key: &str, rendered: Rendered) {
         let attempt = work.run.tasks[place].attempts.saturating_add(1);
         let mutating = work.plan.tasks[place].mutating;
-        let guards = if mutating {
-            self.ask_guards(work, &rendered.target, attempt)
-        } else {
-            Vec::new()
-        };
-        if let Some(cause) = refusal(&guards) {
-            return self.fail(work, place, Failure::Refused, &cause);
-        }
+        let mut guards = Vec::new();
         if mutating {
-            self.note_change(work, &rendered.target, attempt);
+            let change = Change::of(&work.run, &rendered.target, attempt);
+            guards = self.ask_guards(work, &change);
+            if let Some(cause) = refusal(&guards) {
+                return self.fail(work, place, Failure::Refused, &cause);
+            }
+            self.remember_change(work, &change);
         }
         let action = self.action(work, place, key, attempt, rendered, guards);
         self.send(&action, work.run.facts.trace.as_deref());
@@ -232,7 +248,7 @@ impl Step<'_, '_> {
 
     /// The safety envelope: every guard looks, also after one refused, so that people see all that stands in
     /// the way.
-    fn ask_guards(&self, work: &Work, target: &str, attempt: i32) -> Vec<GuardVerdict> {
+    fn ask_guards(&self, work: &Work, change: &Change) -> Vec<GuardVerdict> {
         let facts = &work.run.facts;
         let domain = facts.alert.domain.as_str();
         let now = self.now();
@@ -245,32 +261,32 @@ impl Step<'_, '_> {
             act_within_ms: self.plans.act_within_ms(&work.set, &facts.rule_id),
             begun: work.run.mutated,
         };
-        let changed = self.state.cooldowns.get(&target_key(domain, target));
-        let spent = self.state.budgets.get(&domain_key(domain));
+        let changed = self.state.cooldowns.get(&change.target);
+        let spent = self.state.budgets.get(&change.domain);
         vec![
             kill_switch::look(self.state.switches.get().kill_switch(domain, now)),
             autonomy::look(work.plan.playbook.autonomy, in_force.map(|playbook| playbook.autonomy)),
             freshness::look(age),
             cooldown::look(now, changed, &work.run_id, settings),
-            budget::look(now, spent, attempt, settings),
+            budget::look(now, spent, change.attempt, settings),
         ]
     }
 
     /// Remembers, for the guards, that a target is changed now.
-    fn note_change(&mut self, work: &mut Work, target: &str, attempt: i32) {
-        let domain = work.run.facts.alert.domain.as_str();
+    fn remember_change(&mut self, work: &mut Work, change: &Change) {
         let now = self.now();
-        let settings: Settings = self.settings(&work.set).clone();
-        let key = target_key(domain, target);
-        let last = self.state.cooldowns.get(&key);
-        if let Some(next) = cooldown::after(now, last, &work.run_id, &settings) {
-            let until = cooldown::remembered_until(&next, &settings);
-            self.state.cooldowns.put(key, next, until);
+        let settings = self.settings(&work.set);
+        let last = self.state.cooldowns.get(&change.target);
+        let cooldown = cooldown::after(now, last, &work.run_id, settings)
+            .map(|next| (cooldown::remembered_until(&next, settings), next));
+        let spent = self.state.budgets.get(&change.domain);
+        let budget = budget::after(now, spent, change.attempt, settings)
+            .map(|next| (now.saturating_add(settings.budget_within_ms), next));
+        if let Some((until, next)) = cooldown {
+            self.state.cooldowns.put(change.target, next, until);
         }
-        let key = domain_key(domain);
-        if let Some(next) = budget::after(now, self.state.budgets.get(&key), attempt, &settings) {
-            let until = now.saturating_add(settings.budget_within_ms);
-            self.state.budgets.put(key, next, until);
+        if let Some((until, next)) = budget {
+            self.state.budgets.put(change.domain, next, until);
         }
         work.run.mutated = true;
     }

@@ -182,6 +182,10 @@ fn every_key_acts_at_most_once(pipeline: &Pipeline, seen: &Seen) -> Result<(), S
             return Err(format!("key {key} acted {} times: {times:?}", times.len()));
         }
     }
+    // A retry under another key would slip past the keys.
+    if let Some((task, times)) = target.by_task.iter().find(|(_, times)| **times > 1) {
+        return Err(format!("the task {task:?} acted {times} times"));
+    }
     let mut reported = BTreeSet::new();
     for result in seen.results.iter().filter(|result| result.mutating) {
         match result.status {

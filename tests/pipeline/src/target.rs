@@ -17,6 +17,8 @@ pub(crate) struct Target {
     pub(crate) killed: bool,
     /// What changed the target: when, by idempotency key.
     pub(crate) done: BTreeMap<String, Vec<Millis>>,
+    /// How often each task of each run changed the target, whatever key it came under.
+    pub(crate) by_task: BTreeMap<(String, String), usize>,
     /// How often the target was asked how it is.
     pub(crate) reads: usize,
     /// How often it was asked whether something was done.
@@ -59,6 +61,8 @@ impl Target {
                     .entry(spec.idempotency_key.clone())
                     .or_default()
                     .push(now);
+                let task = (spec.run_id.clone(), spec.task_id.clone());
+                *self.by_task.entry(task).or_default() += 1;
                 match luck {
                     2 => EffectOutcome::new(Ended::Lost, "the connection broke before the answer"),
                     _ => answer(Ended::Succeeded, &json!({"restarted": true})),

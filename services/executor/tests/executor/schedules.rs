@@ -203,7 +203,7 @@ impl Simulation {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 20000,
+        cases: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

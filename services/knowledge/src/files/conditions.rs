@@ -1,6 +1,5 @@
 //! Conditions as they stand in files: compiled, and held against the variables that they may read.
 
-use crate::alert::ALERT_VARIABLES;
 use crate::condition::{Condition, Reference};
 use crate::diagnostic::Report;
 use crate::fields::text_of;
@@ -20,25 +19,24 @@ impl ReadCondition {
         place(self.at, self.lead, Some(reference.at))
     }
 
-    /// Reports every variable that is neither one of the alert's nor known by another name.
+    /// Reports every variable that is not known here.
     pub(crate) fn check(
         &self,
-        more: &[&str],
+        known: &[&str],
         explain: impl Fn(&str) -> Option<String>,
         report: &mut Report<'_>,
     ) {
         for reference in self.condition.references() {
             let name = reference.name.as_str();
-            if ALERT_VARIABLES.contains(&name) || more.contains(&name) {
+            if known.contains(&name) {
                 continue;
             }
-            let known = || ALERT_VARIABLES.iter().chain(more).copied();
             let suggestion = explain(name)
-                .or_else(|| nearest(name, known()).map(|near| format!("did you mean `{near}`?")))
-                .unwrap_or_else(|| {
-                    let known: Vec<&str> = known().collect();
-                    format!("known here are {}", known.join(", "))
-                });
+                .or_else(|| {
+                    nearest(name, known.iter().copied())
+                        .map(|near| format!("did you mean `{near}`?"))
+                })
+                .unwrap_or_else(|| format!("known here are {}", known.join(", ")));
             report.error_with(
                 self.place(reference),
                 name.chars().count(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::alert::RUN_VARIABLES;
+use crate::alert::{ALERT_VARIABLES, RUN_VARIABLES};
 use crate::diagnostic::{Level, Report};
 use crate::fields::{Fields, one_of};
 use crate::kinds;
@@ -206,7 +206,7 @@ fn check_variables(
     outputs: &BTreeMap<&str, usize>,
     report: &mut Report<'_>,
 ) {
-    let mut known: Vec<&str> = RUN_VARIABLES.to_vec();
+    let mut known: Vec<&str> = [ALERT_VARIABLES, RUN_VARIABLES].concat();
     known.extend(
         outputs
             .iter()

@@ -2,6 +2,7 @@
 
 use prunella_schemas::Severity;
 
+use crate::alert::ALERT_VARIABLES;
 use crate::diagnostic::{Level, Report};
 use crate::fields::{Fields, one_of};
 use crate::model::{Count, Rule};
@@ -82,7 +83,7 @@ fn read_match(fields: &mut Fields<'_>, report: &mut Report<'_>) -> Rule {
         .get("condition")
         .and_then(|entry| conditions::read(&entry.value, report));
     if let Some(condition) = &condition {
-        condition.check(&[], |_| None, report);
+        condition.check(ALERT_VARIABLES, |_| None, report);
     }
     Rule {
         alert_name: name(fields, "alert_name", report),

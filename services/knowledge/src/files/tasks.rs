@@ -10,7 +10,7 @@ use crate::model::{AfterFailure, OnFailure, OnSuccess, Retry, Task};
 use crate::yaml::{Data, Mark, Node};
 
 use super::conditions::{self, ReadCondition};
-use super::json;
+use super::{json, probes};
 
 /// Longest attempt, if the task names none: 30 s.
 const TIMEOUT_MS: i64 = 30 * 1_000;
@@ -42,13 +42,14 @@ pub(crate) fn read(node: &Node, report: &mut Report<'_>) -> Option<ReadTask> {
     let output_at = output.as_ref().map_or(node.at, |output| output.at);
     let output_variable = output.map(|output| output.value);
     check_output(output_variable.as_deref(), output_at, report);
+    let parameters = read_parameters(kind.as_deref(), &mut fields, report);
     let task = Task {
         name: name.or_else(|| id.clone()).unwrap_or_default(),
         id: id.unwrap_or_default(),
         description: description.map(|text| text.value).unwrap_or_default(),
         action: read_action(kind.as_deref(), &mut fields, report),
         kind: kind.unwrap_or_default(),
-        parameters: read_parameters(&mut fields, report),
+        parameters,
         depends_on,
         conditions: conditions
             .iter()
@@ -165,12 +166,16 @@ fn read_action(
 }
 
 fn read_parameters(
+    kind: Option<&str>,
     fields: &mut Fields<'_>,
     report: &mut Report<'_>,
 ) -> Map<String, serde_json::Value> {
     let Some(entry) = fields.get("parameters") else {
         return Map::new();
     };
+    if kind == Some(kinds::API_CALL) {
+        probes::check(&entry.value, report);
+    }
     match &entry.value.data {
         Data::Map(entries) => entries
             .iter()

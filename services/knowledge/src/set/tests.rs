@@ -30,6 +30,47 @@ fn shown(found: &[Diagnostic]) -> String {
     })
 }
 
+/// The files that a newcomer starts from.
+const STARTER: &[(&str, &str)] = &[
+    (
+        "rules.yaml",
+        include_str!("../../../../deploy/knowledge/rules.yaml"),
+    ),
+    (
+        "settings.yaml",
+        include_str!("../../../../deploy/knowledge/settings.yaml"),
+    ),
+    (
+        "playbooks/cpu-scale-order.yaml",
+        include_str!("../../../../deploy/knowledge/playbooks/cpu-scale-order.yaml"),
+    ),
+    (
+        "playbooks/payment-troubleshoot.yaml",
+        include_str!("../../../../deploy/knowledge/playbooks/payment-troubleshoot.yaml"),
+    ),
+    (
+        "playbooks/disk-cleanup.yaml",
+        include_str!("../../../../deploy/knowledge/playbooks/disk-cleanup.yaml"),
+    ),
+    (
+        "playbooks/db-check-inventory.yaml",
+        include_str!("../../../../deploy/knowledge/playbooks/db-check-inventory.yaml"),
+    ),
+];
+
+#[test]
+fn the_starter_knowledge_has_no_mistake_and_says_the_defaults() {
+    let files: Vec<KnowledgeFile> = STARTER
+        .iter()
+        .map(|(path, text)| file(path, text))
+        .collect();
+    let found = check(&files);
+    assert!(found.is_empty(), "{}", shown(&found));
+    let set = KnowledgeSet::parse(&files).unwrap_or_else(|found| panic!("{}", shown(&found)));
+    assert_eq!(set.settings, crate::model::Settings::default());
+    assert_eq!(set.playbooks.len(), 4);
+}
+
 /// Checks one file and compares level, place, message and suggestion of each mistake.
 fn check_file(text: &str, expected: &[&str]) {
     let found: Vec<String> = check(&[file("x.yaml", text)])
@@ -239,6 +280,32 @@ fn a_mistake_in_a_task_is_found_where_it_stands() {
     check_file(
         &playbook("  []\n"),
         &["E4:1 a playbook has at least one task"],
+    );
+}
+
+#[test]
+fn a_probe_only_reads_and_says_what_its_answer_means() {
+    check_file(
+        &playbook(
+            "  - id: a\n    type: API_Call\n    action: POST /x\n    parameters:\n      \
+             probe: {action: POST /y, done_if: 'statu == 200', absnt_if: x}\n",
+        ),
+        &[
+            "E9:23 a probe only reads, `POST` may do more | it is one of GET, HEAD",
+            "E9:42 there is no variable `statu` | did you mean `status`?",
+            "E9:57 a probe has no field `absnt_if` | did you mean `absent_if`?",
+        ],
+    );
+    check_file(
+        &playbook(
+            "  - {id: a, type: API_Call, action: POST /x, parameters: {probe: {action: GET /y}}}\n",
+        ),
+        &["E5:64 a probe needs `done_if`"],
+    );
+    // Elsewhere a parameter of that name means what it means there.
+    check_file(
+        &playbook("  - {id: a, type: Notification, parameters: {probe: 5}}\n"),
+        &[],
     );
 }
 

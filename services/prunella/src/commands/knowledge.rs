@@ -150,11 +150,13 @@ async fn list(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         println!("{}", answer.body);
         return Ok(Exit::SUCCESS);
     }
-    let active = answer.body.get("active").and_then(Value::as_str).unwrap_or("none");
-    println!("in force: {active}");
-    for version in answer.body.get("versions").and_then(Value::as_array).into_iter().flatten() {
-        let of = |name: &str| version.get(name).and_then(Value::as_str).unwrap_or_default();
-        println!("{}  {}  {}", of("digest"), of("author"), of("comment"));
+    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match answer.body.get("active").filter(|active| !active.is_null()) {
+        None => println!("nothing is in force"),
+        Some(active) => println!("in force: {}", of(active, "digest")),
+    }
+    for version in answer.body.get("published").and_then(Value::as_array).into_iter().flatten() {
+        println!("{}  {}  {}", of(version, "digest"), of(version, "author"), of(version, "comment"));
     }
     Ok(Exit::SUCCESS)
 }
