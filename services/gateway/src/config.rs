@@ -232,3 +232,63 @@ impl GatewayConfig {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn parse(config: Value) -> Result<GatewayConfig, String> {
+        serde_json::from_value(config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default_and_what_is_not_known_is_refused() {
+        assert_eq!(parse(json!({})), Ok(GatewayConfig::default()));
+        let config = parse(json!({
+            "listen": "[::1]:9000",
+            "sources": {"alertmanager": {"token_env": "TOKEN", "burst": 5}},
+            "people": {"ada": {"token_file": "ada.token", "roles": ["operate", "publish"]}},
+        }))
+        .unwrap();
+        assert_eq!(config.sources["alertmanager"].burst, 5);
+        assert_eq!(config.sources["alertmanager"].requests_per_second, 1_000);
+        assert_eq!(config.people["ada"].roles, [Role::Operate, Role::Publish]);
+        for unknown in [
+            json!({"lisen": "127.0.0.1:1"}),
+            json!({"sources": {"a": {"tokn": "x"}}}),
+            json!({"people": {"a": {"roles": ["root"]}}}),
+        ] {
+            let error = parse(unknown).unwrap_err();
+            assert!(error.contains("unknown"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bound_of_nothing_is_refused_by_its_path() {
+        let check = |config: Value, path: &str| {
+            let error = parse(config).unwrap().check().unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        };
+        check(json!({"max_body_bytes": 0}), "gateway.max_body_bytes");
+        check(
+            json!({"sources": {"a": {"burst": 0}}}),
+            "gateway.sources.a.burst",
+        );
+        assert!(GatewayConfig::default().check().is_ok());
+    }
+
+    #[test]
+    fn the_producer_is_made_for_the_longest_body_of_any_route() {
+        let config = parse(json!({"sources": {"a": {"max_body_bytes": 9_000_000}}})).unwrap();
+        assert_eq!(config.largest_body(), 9_000_000);
+        assert_eq!(GatewayConfig::default().largest_body(), 4 << 20);
+    }
+
+    #[test]
+    fn a_configuration_shows_no_token() {
+        let config = parse(json!({"people": {"ada": {"token": "s3cret"}}})).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+}

@@ -1,7 +1,11 @@
 //! What must not be taken: each is refused as a whole, with its class and what to do about it, and nothing
 //! stops.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own steps may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own steps may fail loudly"
+)]
 
 use proptest::prelude::*;
 use prunella_normalizer::{MAX_LABELS, Meta, Sources, normalize};

@@ -1,7 +1,11 @@
 //! Every format over every example: `examples/SOURCE/NAME.in.json` must give `examples/SOURCE/NAME.out.jsonl`,
 //! one alert a line, or the rejection. `UPDATE_EXAMPLES=1 cargo test -p prunella-normalizer` writes them anew.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own steps may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own steps may fail loudly"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

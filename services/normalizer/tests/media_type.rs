@@ -1,7 +1,11 @@
 //! The Zabbix media type that ships holds together: its script uses every parameter that is declared and no
 //! other, and sends the fields that the examples have.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own steps may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own steps may fail loudly"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,10 @@
 //! The stage as the runtime drives it: bytes in, bytes out, dead letters for what is refused.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's own steps may fail loudly")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own steps may fail loudly"
+)]
 
 use prunella_knowledge::digest_of;
 use prunella_normalizer::{CONTENT_TYPE_HEADER, Normalizer, RECEIVED_AT_HEADER, SOURCE_HEADER};

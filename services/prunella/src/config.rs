@@ -93,7 +93,10 @@ impl Config {
         let variables = std::env::vars().filter(|(name, _)| name.starts_with(VARIABLES));
         let config = Self::parse(&text, variables);
         config.with_context(|| match file {
-            Some(file) => format!("configuration {} and {VARIABLES}... variables", file.display()),
+            Some(file) => format!(
+                "configuration {} and {VARIABLES}... variables",
+                file.display()
+            ),
             None => format!("configuration from {VARIABLES}... variables"),
         })
     }
@@ -103,7 +106,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{error}"))?;
+        let mut table: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| anyhow!("{error}"))?;
         for (name, value) in variables {
             set(&mut table, &name, &value)?;
         }
@@ -125,7 +130,10 @@ fn prefix_of(table: &Table) -> Result<Prefix> {
 }
 
 fn set(table: &mut Table, name: &str, value: &str) -> Result<()> {
-    let path: Vec<String> = name[VARIABLES.len()..].split("__").map(str::to_lowercase).collect();
+    let path: Vec<String> = name[VARIABLES.len()..]
+        .split("__")
+        .map(str::to_lowercase)
+        .collect();
     let Some((key, sections)) = path.split_last() else {
         bail!("{name} names no key");
     };
@@ -135,7 +143,10 @@ fn set(table: &mut Table, name: &str, value: &str) -> Result<()> {
             .entry(name.clone())
             .or_insert_with(|| Value::Table(Table::new()));
         let Value::Table(inner) = entry else {
-            bail!("{VARIABLES}{}: `{name}` is a value, not a section", path.join("__"));
+            bail!(
+                "{VARIABLES}{}: `{name}` is a value, not a section",
+                path.join("__")
+            );
         };
         section = inner;
     }
@@ -148,7 +159,9 @@ fn scalar(value: &str) -> Value {
     let parsed = format!("value = {value}").parse::<Table>();
     let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
     match parsed {
-        Some(value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_) | Value::Float(_))) => value,
+        Some(
+            value @ (Value::Integer(_) | Value::Boolean(_) | Value::Array(_) | Value::Float(_)),
+        ) => value,
         _ => Value::String(value.to_owned()),
     }
 }
@@ -157,13 +170,16 @@ fn scalar(value: &str) -> Value {
 fn explain(error: &toml::de::Error) -> anyhow::Error {
     let message = error.message();
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let suggestion = quoted.next().filter(|_| message.starts_with("unknown field")).and_then(|unknown| {
-        quoted
-            .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
-            .min()
-            .filter(|(distance, _)| *distance <= 3)
-            .map(|(_, known)| known)
-    });
+    let suggestion = quoted
+        .next()
+        .filter(|_| message.starts_with("unknown field"))
+        .and_then(|unknown| {
+            quoted
+                .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+                .min()
+                .filter(|(distance, _)| *distance <= 3)
+                .map(|(_, known)| known)
+        });
     match suggestion {
         Some(known) => anyhow!("{error}\ndid you mean `{known}`?"),
         None => anyhow!("{error}"),
@@ -175,7 +191,9 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Config::parse(text, variables)
     }
 
@@ -201,12 +219,16 @@ mod tests {
         assert!(text.contains("`bootstrap_server`"), "{text}");
         assert!(text.contains("did you mean `bootstrap_servers`?"), "{text}");
         let error = parse("", &[("PRUNELLA__RUNTIM__THREADS", "3")]).expect_err("a typo");
-        assert!(error.to_string().contains("did you mean `runtime`?"), "{error}");
+        assert!(
+            error.to_string().contains("did you mean `runtime`?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn librdkafka_settings_pass_through() {
-        let config = parse("[kafka.properties]\n\"security.protocol\" = \"ssl\"", &[]).expect("good");
+        let config =
+            parse("[kafka.properties]\n\"security.protocol\" = \"ssl\"", &[]).expect("good");
         assert_eq!(config.kafka.properties["security.protocol"], "ssl");
     }
 }

@@ -55,7 +55,10 @@ pub async fn run(mut config: Config, arguments: &DemoArguments) -> Result<Exit> 
     let started = Instant::now();
     let directory = tempfile::tempdir()?;
     let patient = Patient::start(directory.path()).await?;
-    println!("a patient: a small HTTP service at {}, whose connection pool leaks under traffic", patient.url);
+    println!(
+        "a patient: a small HTTP service at {}, whose connection pool leaks under traffic",
+        patient.url
+    );
     let judge = Judge::start(&patient.url).await?;
     println!("a judge: a client in a process of its own that sends it requests all the time");
 
@@ -98,15 +101,26 @@ async fn publish(client: &GatewayClient) -> Result<()> {
         text: text.to_owned(),
     };
     let files = [
-        file("restart-pool.yaml", include_str!("../../../deploy/demo/restart-pool.yaml")),
-        file("rules.yaml", include_str!("../../../deploy/demo/rules.yaml")),
+        file(
+            "restart-pool.yaml",
+            include_str!("../../../deploy/demo/restart-pool.yaml"),
+        ),
+        file(
+            "rules.yaml",
+            include_str!("../../../deploy/demo/rules.yaml"),
+        ),
     ];
-    client.publish(&files, "the demo's rule and playbook", false).await.map(drop)
+    client
+        .publish(&files, "the demo's rule and playbook", false)
+        .await
+        .map(drop)
 }
 
 async fn throw_kill_switch(client: &GatewayClient) -> Result<()> {
     let body = json!({ "kind": "KillSwitch", "on": true, "comment": "demo: hands off" });
-    client.ask(Method::PUT, "/v1/switches/kill-switch", Some(&body)).await?;
+    client
+        .ask(Method::PUT, "/v1/switches/kill-switch", Some(&body))
+        .await?;
     println!("the kill switch is thrown");
     // The executor and the orchestrator read it within a moment; the executor checks again before it acts.
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -123,7 +137,9 @@ async fn play(
     wait(|| judge.failing(), "the patient to fall ill").await?;
     println!("\nthe patient is ill: the judge's requests fail");
     let alerted = wall_millis();
-    client.ask(Method::POST, "/v1/alerts/alertmanager", Some(&payload())).await?;
+    client
+        .ask(Method::POST, "/v1/alerts/alertmanager", Some(&payload()))
+        .await?;
     println!("its monitoring says so, as Alertmanager would: POST /v1/alerts/alertmanager\n");
     let mut timeline = Timeline::open(&config.kafka, &config.topology.prefix, alerted)?;
     let summary = follow(&mut timeline).await?;
@@ -152,11 +168,18 @@ async fn follow(timeline: &mut Timeline) -> Result<Value> {
             return Ok(run);
         }
     }
-    bail!("the pipeline did not finish within {} s; the lines above say how far it came", PATIENCE.as_secs())
+    bail!(
+        "the pipeline did not finish within {} s; the lines above say how far it came",
+        PATIENCE.as_secs()
+    )
 }
 
 async fn judge_healed(judge: &Judge, patient: &Patient, run: &Value) -> Result<Exit> {
-    let healed = wait(|| judge.well_for(WELL_FOR), "the judge's requests to succeed again").await;
+    let healed = wait(
+        || judge.well_for(WELL_FOR),
+        "the judge's requests to succeed again",
+    )
+    .await;
     let restarts = patient.restarts()?;
     println!("\nthe run: {}", text_of(run, "summary"));
     println!("the judge: {}", judge.verdict());

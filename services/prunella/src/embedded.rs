@@ -33,7 +33,10 @@ impl Embedded {
         config.kafka.bootstrap_servers.clone_from(&bootstrap);
         config.kafka.properties.clear();
         // This broker answers a fetch that finds nothing only when its time is up: a long one delays every hop.
-        config.kafka.properties.insert("fetch.wait.max.ms".to_owned(), "5".to_owned());
+        config
+            .kafka
+            .properties
+            .insert("fetch.wait.max.ms".to_owned(), "5".to_owned());
         config.runtime.guarantee = Guarantee::AtLeastOnce;
         config.runtime.assignment = Assignment::All;
         config.runtime.threads = 1;

@@ -33,7 +33,9 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>, depth: usize) -> Result<(
         let entry = entry?;
         let path = entry.path();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
         if hidden {
             continue;
         }
@@ -49,11 +51,18 @@ fn collect(directory: &Path, paths: &mut Vec<PathBuf>, depth: usize) -> Result<(
 fn read_one(directory: &Path, path: &Path) -> Result<KnowledgeFile> {
     let size = std::fs::metadata(path)?.len();
     if size > MAX_FILE {
-        bail!("{} has {size} bytes; a file of knowledge has at most {MAX_FILE}", path.display());
+        bail!(
+            "{} has {size} bytes; a file of knowledge has at most {MAX_FILE}",
+            path.display()
+        );
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let below = path.strip_prefix(directory).unwrap_or(path);
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let parts: Vec<_> = below
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect();
     Ok(KnowledgeFile {
         path: parts.join("/"),
         text,
@@ -68,7 +77,8 @@ pub fn bytes(file: Option<&Path>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match file {
         Some(path) if path != Path::new("-") => {
-            bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            bytes =
+                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         }
         _ => drop(std::io::stdin().lock().read_to_end(&mut bytes)?),
     }

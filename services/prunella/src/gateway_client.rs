@@ -16,7 +16,11 @@ const NOT_READY: Duration = Duration::from_secs(30);
 #[derive(Args, Clone, Debug)]
 pub struct GatewayArguments {
     /// The gateway.
-    #[arg(long, env = "PRUNELLA_GATEWAY", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "PRUNELLA_GATEWAY",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub gateway: String,
     /// File that holds your token; else the variable `PRUNELLA_TOKEN`.
     #[arg(long)]
@@ -53,9 +57,13 @@ impl GatewayClient {
             None => std::env::var("PRUNELLA_TOKEN").ok(),
         };
         Ok(Self {
-            http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?,
+            http: reqwest::Client::builder()
+                .timeout(Duration::from_secs(30))
+                .build()?,
             base: arguments.gateway.trim_end_matches('/').to_owned(),
-            token: token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
+            token: token
+                .map(|token| token.trim().to_owned())
+                .filter(|token| !token.is_empty()),
         })
     }
 
@@ -69,7 +77,10 @@ impl GatewayClient {
             request = request.json(body);
         }
         let response = request.send().await.with_context(|| {
-            format!("no answer from the gateway at {}; is it running? `--gateway URL` names another", self.base)
+            format!(
+                "no answer from the gateway at {}; is it running? `--gateway URL` names another",
+                self.base
+            )
         })?;
         let status = response.status();
         let text = response.text().await?;
@@ -94,13 +105,24 @@ impl GatewayClient {
     ///
     /// # Errors
     /// A gateway that does not answer, or refuses.
-    pub async fn publish(&self, files: &[KnowledgeFile], comment: &str, allow_missing: bool) -> Result<String> {
+    pub async fn publish(
+        &self,
+        files: &[KnowledgeFile],
+        comment: &str,
+        allow_missing: bool,
+    ) -> Result<String> {
         let body = json!({ "files": files, "comment": comment, "allow_missing": allow_missing });
         let give_up = Instant::now() + NOT_READY;
         loop {
-            let answer = self.send(Method::POST, "/v1/knowledge", Some(&body)).await?;
+            let answer = self
+                .send(Method::POST, "/v1/knowledge", Some(&body))
+                .await?;
             if answer.status.is_success() {
-                let digest = answer.body.get("digest").and_then(Value::as_str).unwrap_or_default();
+                let digest = answer
+                    .body
+                    .get("digest")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 return Ok(digest.to_owned());
             }
             if answer.status != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > give_up {
@@ -122,8 +144,18 @@ impl GatewayClient {
 /// The gateway's problem in a line or two.
 #[must_use]
 pub fn refusal(answer: &Answer, with_token: bool) -> String {
-    let of = |name: &str| answer.body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut text = format!("the gateway refused ({}): {}", answer.status.as_u16(), of("title"));
+    let of = |name: &str| {
+        answer
+            .body
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let mut text = format!(
+        "the gateway refused ({}): {}",
+        answer.status.as_u16(),
+        of("title")
+    );
     if !of("detail").is_empty() {
         text = format!("{text}: {}", of("detail"));
     }

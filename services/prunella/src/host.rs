@@ -10,7 +10,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prunella_effects::HttpEffects;
-use prunella_runtime::{Broadcast, EffectRunner, Health, Metrics, NoEffects, Runtime, RuntimeError, StageSpec};
+use prunella_runtime::{
+    Broadcast, EffectRunner, Health, Metrics, NoEffects, Runtime, RuntimeError, StageSpec,
+};
 use prunella_topology::topics::{KNOWLEDGE, SWITCHES};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,7 +45,10 @@ impl Host {
         let broadcast = Broadcast::new(&[KNOWLEDGE, SWITCHES]);
         let metrics = Arc::new(Metrics::default());
         let runner = effect_runner(config, stages, &broadcast)?;
-        let specs = stages.iter().map(|stage| stage_spec(stage)).collect::<Result<Vec<_>>>()?;
+        let specs = stages
+            .iter()
+            .map(|stage| stage_spec(stage))
+            .collect::<Result<Vec<_>>>()?;
         let listener = TcpListener::bind(&config.http.listen)
             .await
             .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
@@ -98,8 +103,14 @@ impl Host {
 
 fn stage_spec(stage: &str) -> Result<StageSpec> {
     let spec = prunella_pipeline::stage(stage).with_context(|| {
-        let known: Vec<&str> = prunella_pipeline::stages().iter().map(|stage| stage.app).collect();
-        format!("there is no service `{stage}`; there are gateway, {}", known.join(", "))
+        let known: Vec<&str> = prunella_pipeline::stages()
+            .iter()
+            .map(|stage| stage.app)
+            .collect();
+        format!(
+            "there is no service `{stage}`; there are gateway, {}",
+            known.join(", ")
+        )
     })?;
     let make = spec.make;
     Ok(StageSpec {
@@ -111,13 +122,20 @@ fn stage_spec(stage: &str) -> Result<StageSpec> {
 }
 
 /// Only the executor asks for effects; a process without it needs no HTTP client.
-fn effect_runner(config: &Config, stages: &[&str], broadcast: &Broadcast) -> Result<Arc<dyn EffectRunner>> {
+fn effect_runner(
+    config: &Config,
+    stages: &[&str],
+    broadcast: &Broadcast,
+) -> Result<Arc<dyn EffectRunner>> {
     if !stages.contains(&"executor") {
         return Ok(Arc::new(NoEffects));
     }
     let switches = Arc::new(SwitchesOf::new(broadcast.clone()));
     let effects = HttpEffects::new(&config.effects, switches)?;
-    Ok(Arc::new(HttpRunner::new(effects, tokio::runtime::Handle::current())))
+    Ok(Arc::new(HttpRunner::new(
+        effects,
+        tokio::runtime::Handle::current(),
+    )))
 }
 
 async fn serve_ops(listener: TcpListener, state: Ops, mut stopped: watch::Receiver<bool>) {
@@ -155,14 +173,20 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     } else {
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("waiting for partitions or restoring: {}\n", waiting.join(", ")),
+            format!(
+                "waiting for partitions or restoring: {}\n",
+                waiting.join(", ")
+            ),
         )
     }
 }
 
 async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
     (
-        [("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        [(
+            "content-type",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
         ops.metrics.render(),
     )
 }

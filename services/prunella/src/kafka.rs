@@ -7,7 +7,8 @@ use anyhow::{Context, Result, anyhow};
 use prunella_runtime::{KafkaConfig, LogContext, client_config};
 use prunella_topology::{Change, ExistingTopic, Installation, plan, topic_specs};
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -26,7 +27,9 @@ pub fn reader(kafka: &KafkaConfig) -> Result<BaseConsumer<LogContext>> {
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("enable.partition.eof", "true");
-    config.create_with_context(LogContext).context("kafka settings")
+    config
+        .create_with_context(LogContext)
+        .context("kafka settings")
 }
 
 /// Partitions of a topic; none if it is not there.
@@ -37,15 +40,24 @@ pub fn partitions(consumer: &BaseConsumer<LogContext>, topic: &str) -> Result<Ve
     let metadata = consumer
         .fetch_metadata(Some(topic), ANSWER)
         .with_context(|| format!("asking for topic {topic}"))?;
-    let found = metadata.topics().iter().filter(|found| found.error().is_none());
-    Ok(found.flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect())
+    let found = metadata
+        .topics()
+        .iter()
+        .filter(|found| found.error().is_none());
+    Ok(found
+        .flat_map(|topic| topic.partitions())
+        .map(|partition| partition.id())
+        .collect())
 }
 
 /// The cluster's topics that belong to the installation, with the settings of their own.
 ///
 /// # Errors
 /// A cluster that does not answer.
-pub async fn existing(kafka: &KafkaConfig, installation: &Installation) -> Result<Vec<ExistingTopic>> {
+pub async fn existing(
+    kafka: &KafkaConfig,
+    installation: &Installation,
+) -> Result<Vec<ExistingTopic>> {
     let admin: AdminClient<LogContext> = client_config(kafka).create_with_context(LogContext)?;
     let metadata = admin
         .inner()
@@ -56,7 +68,11 @@ pub async fn existing(kafka: &KafkaConfig, installation: &Installation) -> Resul
         if topic.error().is_some() || installation.prefix.strip(topic.name()).is_none() {
             continue;
         }
-        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min();
+        let replicas = topic
+            .partitions()
+            .iter()
+            .map(|partition| partition.replicas().len())
+            .min();
         topics.push(ExistingTopic {
             name: topic.name().to_owned(),
             partitions: i32::try_from(topic.partitions().len())?,
@@ -64,18 +80,27 @@ pub async fn existing(kafka: &KafkaConfig, installation: &Installation) -> Resul
             config: BTreeMap::new(),
         });
     }
-    let resources: Vec<ResourceSpecifier<'_>> =
-        topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let resources: Vec<ResourceSpecifier<'_>> = topics
+        .iter()
+        .map(|topic| ResourceSpecifier::Topic(&topic.name))
+        .collect();
     if resources.is_empty() {
         return Ok(topics);
     }
-    let described = admin.describe_configs(&resources, &AdminOptions::new()).await?;
+    let described = admin
+        .describe_configs(&resources, &AdminOptions::new())
+        .await?;
     let configs: Vec<BTreeMap<String, String>> = described
         .into_iter()
         .map(|resource| {
             let resource = resource.map_err(|code| anyhow!("describing topics: {code}"))?;
-            let own = resource.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
-            Ok(own.filter_map(|entry| Some((entry.name, entry.value?))).collect())
+            let own = resource
+                .entries
+                .into_iter()
+                .filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            Ok(own
+                .filter_map(|entry| Some((entry.name, entry.value?)))
+                .collect())
         })
         .collect::<Result<_>>()?;
     for (topic, config) in topics.iter_mut().zip(configs) {
@@ -90,7 +115,11 @@ pub async fn existing(kafka: &KafkaConfig, installation: &Installation) -> Resul
 /// A cluster that does not answer.
 pub async fn changes(kafka: &KafkaConfig, installation: &Installation) -> Result<Vec<Change>> {
     let existing = existing(kafka, installation).await?;
-    Ok(plan(&installation.prefix, &existing, &topic_specs(installation)))
+    Ok(plan(
+        &installation.prefix,
+        &existing,
+        &topic_specs(installation),
+    ))
 }
 
 /// Makes the changes that are safe to make: creates topics and alters settings.
@@ -124,8 +153,16 @@ fn new_topic(change: &Change) -> Option<NewTopic<'_>> {
     let Change::Create(spec) = change else {
         return None;
     };
-    let topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(spec.replication));
-    Some(spec.config.iter().fold(topic, |topic, (key, value)| topic.set(key, value)))
+    let topic = NewTopic::new(
+        &spec.name,
+        spec.partitions,
+        TopicReplication::Fixed(spec.replication),
+    );
+    Some(
+        spec.config
+            .iter()
+            .fold(topic, |topic, (key, value)| topic.set(key, value)),
+    )
 }
 
 /// Makes the small topic on which the broker's clock is read: its records are stamped by the broker.

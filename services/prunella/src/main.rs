@@ -1,5 +1,6 @@
 //! The prunella command.
 
+mod alert_line;
 mod commands;
 mod config;
 mod demo;
@@ -27,12 +28,15 @@ use crate::exit::{Exit, FAILED};
 
 /// A remediation pipeline on Apache Kafka: alerts in, safe and verified fixes out.
 #[derive(Parser, Debug)]
-#[command(version, after_help = "Start with `prunella demo`.
+#[command(
+    version,
+    after_help = "Start with `prunella demo`.
 
 Exit codes: 0 done; 1 failed, the message says why; 2 the command line is wrong; 3 the kill switch was on and
 nothing was changed (demo); 4 another process runs under this name; 5 a check found something to mend.
 
-Settings come from --config FILE (TOML) and from variables such as PRUNELLA__KAFKA__BOOTSTRAP_SERVERS.")]
+Settings come from --config FILE (TOML) and from variables such as PRUNELLA__KAFKA__BOOTSTRAP_SERVERS."
+)]
 struct Cli {
     /// Configuration, TOML.
     #[arg(long, global = true)]
@@ -76,7 +80,10 @@ fn start(cli: Cli) -> Result<Exit> {
     if !matches!(cli.command, Command::Demo(_)) {
         log(&config.log)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(dispatch(config, cli.command));
     // What an effect or a client still holds must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -105,7 +112,9 @@ async fn dispatch(config: Config, command: Command) -> Result<Exit> {
 /// Logs go to standard error; standard output is for what was asked.
 fn log(config: &LogConfig) -> Result<()> {
     let filter = EnvFilter::try_new(&config.level)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => logs.json().init(),

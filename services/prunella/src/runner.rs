@@ -28,7 +28,14 @@ impl HttpRunner {
 }
 
 impl EffectRunner for HttpRunner {
-    fn begin(&self, _app: &'static str, _partition: i32, request: EffectRequest, gate: Gate, done: Done) {
+    fn begin(
+        &self,
+        _app: &'static str,
+        _partition: i32,
+        request: EffectRequest,
+        gate: Gate,
+        done: Done,
+    ) {
         let effects = Arc::clone(&self.effects);
         self.handle.spawn(async move {
             let outcome = match EffectSpec::decode(&request.payload) {
@@ -75,11 +82,15 @@ impl SwitchesOf {
     }
 
     fn thrown(&self, domain: &str) -> Option<Switch> {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let (position, switches) = &mut *seen;
         for record in self.broadcast.read(SWITCHES, *position, usize::MAX) {
             *position = record.offset + 1;
-            let name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+            let name =
+                String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
             match record.value.as_deref().map(decode::<Switch>) {
                 Some(Ok(switch)) => drop(switches.insert(name, switch)),
                 None => drop(switches.remove(&name)),
@@ -87,9 +98,8 @@ impl SwitchesOf {
                 Some(Err(error)) => tracing::warn!(%name, %error, "a switch cannot be read"),
             }
         }
-        let holds = |switch: &&Switch| {
-            switch.on && switch.until.is_none_or(|until| until > wall_millis())
-        };
+        let holds =
+            |switch: &&Switch| switch.on && switch.until.is_none_or(|until| until > wall_millis());
         let own = format!("kill-switch/{domain}");
         ["kill-switch", own.as_str()]
             .iter()

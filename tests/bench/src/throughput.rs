@@ -58,27 +58,6 @@ const CONTESTANTS: &[Contestant] = &[
         target: None,
     },
     Contestant {
-        name: "copy linger 0.5",
-        kind: Kind::Copy { transactional: false, to: "copied" },
-        input: "raw-alerts",
-        against: COPY,
-        target: None,
-    },
-    Contestant {
-        name: "copy linger 2",
-        kind: Kind::Copy { transactional: false, to: "copied" },
-        input: "raw-alerts",
-        against: COPY,
-        target: None,
-    },
-    Contestant {
-        name: "copy linger 5",
-        kind: Kind::Copy { transactional: false, to: "copied" },
-        input: "raw-alerts",
-        against: COPY,
-        target: None,
-    },
-    Contestant {
         name: "passing on",
         kind: Kind::Stage { stage: "relay", at_least_once: false },
         input: "raw-alerts",
@@ -121,7 +100,6 @@ impl Contestant {
                     format!("--partitions={}", scene.partitions),
                     format!("--records={records}"),
                 ];
-                if let Some(l) = self.name.strip_prefix("copy linger ") { args.push(format!("--linger-ms={l}")); }
                 if transactional {
                     args.push("--transactional".to_owned());
                 }

@@ -81,6 +81,8 @@ impl TransactionalProducer {
             .set("linger.ms", "0")
             .set("batch.size", "262144")
             .set("compression.type", "none")
+            // Above what any topic takes: the broker, not the client, refuses what is too large.
+            .set("message.max.bytes", "10485760")
             .set("queue.buffering.max.messages", "2000000")
             .set("queue.buffering.max.kbytes", "1048576")
             .set("delivery.report.only.error", "true")

@@ -249,3 +249,27 @@ fn labels_and_numbers_are_read_without_json() {
         assert_eq!(outcome, expected, "{text}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_the_text_compiling_and_evaluating_it_returns(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "a", "b.c", "labels", "1", "2.5", "'x'", "null", "true", "(", ")", "[", "]", "{", "}",
+                "&&", "||", "==", "!=", "<", "in", "+", "-", "*", "/", "%", "!", "?", ":", ",", ".", "size",
+                "has", "all", "map", "matches", "'['", "r'\\d'", "b'x'", "0x", "1e999", "9223372036854775807",
+                "-9223372036854775808", "18446744073709551615u", "\\", "\"", "`", "é", "{{", "}}", "int", "string",
+            ]),
+            0..24,
+        ),
+        glue in proptest::sample::select(vec!["", " "]),
+    ) {
+        let variables = json!({"a": 1, "b": {"c": [1, 2]}, "labels": {"x": "y"}});
+        let _ = outcome(&words.join(glue), &variables);
+    }
+
+    #[test]
+    fn any_bytes_are_a_condition_or_an_error(text in "\\PC{0,60}") {
+        let _ = outcome(&text, &json!({}));
+    }
+}

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use prunella_knowledge::{KnowledgeSet, Options, check_with};
 use prunella_schemas::NormalizedAlert;
 
+use crate::alert_line;
 use crate::commands::knowledge::print_diagnostics;
 use crate::exit::{Exit, FOUND};
 use crate::files;
@@ -18,8 +19,8 @@ use crate::files;
   prunella normalize --source alertmanager payload.json | prunella decide --knowledge deploy/knowledge
   prunella decide --knowledge rules/ alerts.jsonl
 
-Time is the latest receive time so far: nothing is stale that was not. A playbook that is not there is a
-warning here.")]
+Time is the latest receive time so far: nothing is stale that was not. Of an alert written by hand only
+`alert_name` and `timestamp` are needed. A playbook that is not there is a warning here.")]
 pub struct DecideArguments {
     /// Directory of rules and playbooks.
     #[arg(long)]
@@ -39,11 +40,16 @@ pub fn run(arguments: &DecideArguments) -> Result<Exit> {
     let bytes = files::bytes(arguments.file.as_deref())?;
     let text = std::str::from_utf8(&bytes).context("the alerts are not UTF-8")?;
     let mut alerts: Vec<NormalizedAlert> = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match serde_json::from_str(line) {
-            Ok(alert) => alerts.push(alert),
-            Err(error) => bail!("line {}: no NormalizedAlert: {error}", number + 1),
-        }
+    let mut now = i64::MIN;
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let alert = alert_line::read(line, number + 1, now)
+            .with_context(|| format!("line {}", number + 1))?;
+        now = now.max(alert.received_at);
+        alerts.push(alert);
     }
     let mut out = std::io::stdout().lock();
     for decision in prunella_decider::decide_all(set, alerts) {

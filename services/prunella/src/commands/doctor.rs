@@ -48,12 +48,19 @@ pub async fn run(config: &Config, arguments: &DoctorArguments) -> Result<Exit> {
     if arguments.json {
         let findings: Vec<_> = findings
             .iter()
-            .map(|finding| json!({ "what": finding.what, "good": finding.good, "saw": finding.saw }))
+            .map(
+                |finding| json!({ "what": finding.what, "good": finding.good, "saw": finding.saw }),
+            )
             .collect();
         println!("{}", json!({ "good": good, "findings": findings }));
     } else {
         for finding in &findings {
-            println!("{} {}: {}", if finding.good { "ok  " } else { "BAD " }, finding.what, finding.saw);
+            println!(
+                "{} {}: {}",
+                if finding.good { "ok  " } else { "BAD " },
+                finding.what,
+                finding.saw
+            );
         }
     }
     Ok(if good { Exit::SUCCESS } else { FOUND })
@@ -86,7 +93,9 @@ async fn topics(config: &Config) -> Finding {
                 .filter(|change| {
                     matches!(
                         change,
-                        Change::Create(_) | Change::AlterConfig { .. } | Change::RefusePartitionCount { .. }
+                        Change::Create(_)
+                            | Change::AlterConfig { .. }
+                            | Change::RefusePartitionCount { .. }
                     )
                 })
                 .map(ToString::to_string)
@@ -114,14 +123,19 @@ async fn topics(config: &Config) -> Finding {
 /// The broker stamps a record that is aborted at once: nobody reads it, and its time tells the broker's clock.
 fn clock(config: &Config) -> Finding {
     let (good, saw) = match skew(config) {
-        Ok(Some(skew)) if skew.abs() <= MAX_SKEW_MS => (true, format!("differs from the broker's by {skew} ms")),
+        Ok(Some(skew)) if skew.abs() <= MAX_SKEW_MS => {
+            (true, format!("differs from the broker's by {skew} ms"))
+        }
         Ok(Some(skew)) => (
             false,
             format!(
                 "differs from the broker's by {skew} ms: deadlines and staleness go wrong; synchronise clocks (chrony, ntpd)"
             ),
         ),
-        Ok(None) => (true, "no topic stamps records at the broker; not compared".to_owned()),
+        Ok(None) => (
+            true,
+            "no topic stamps records at the broker; not compared".to_owned(),
+        ),
         Err(error) => (false, format!("cannot be compared: {error:#}")),
     };
     Finding {
@@ -138,13 +152,19 @@ fn skew(config: &Config) -> Result<Option<i64>> {
         .set("message.timeout.ms", "10000")
         .create_with_context(LogContext)?;
     let consumer: BaseConsumer<LogContext> = reader(&config.kafka)?;
-    if kafka::partitions(&consumer, &topic)?.is_empty() && kafka::create_clock_topic(&config.kafka, &topic).is_err() {
+    if kafka::partitions(&consumer, &topic)?.is_empty()
+        && kafka::create_clock_topic(&config.kafka, &topic).is_err()
+    {
         return Ok(None);
     }
     let (_, high) = consumer.fetch_watermarks(&topic, 0, ANSWER)?;
     let sent = wall_millis();
     producer
-        .send(BaseRecord::<(), [u8]>::to(&topic).partition(0).payload(b"clock"))
+        .send(
+            BaseRecord::<(), [u8]>::to(&topic)
+                .partition(0)
+                .payload(b"clock"),
+        )
         .map_err(|(error, _)| error)?;
     producer.flush(ANSWER)?;
     let received = wall_millis();

@@ -61,17 +61,28 @@ pub async fn run(arguments: &KillSwitchArguments) -> Result<Exit> {
 
 async fn set(throw: &Throw, on: bool) -> Result<Exit> {
     let client = GatewayClient::new(&throw.gateway)?;
-    let name = throw.domain.as_ref().map_or("kill-switch".to_owned(), |domain| {
-        // The name is one path segment.
-        format!("kill-switch%2F{}", percent(domain))
-    });
-    let body = json!({ "kind": "KillSwitch", "on": on, "domain": throw.domain, "comment": throw.comment });
-    client.ask(Method::PUT, &format!("/v1/switches/{name}"), Some(&body)).await?;
-    let scope = throw.domain.as_deref().map_or("everywhere".to_owned(), |domain| format!("in {domain}"));
+    let name = throw
+        .domain
+        .as_ref()
+        .map_or("kill-switch".to_owned(), |domain| {
+            // The name is one path segment.
+            format!("kill-switch%2F{}", percent(domain))
+        });
+    let body =
+        json!({ "kind": "KillSwitch", "on": on, "domain": throw.domain, "comment": throw.comment });
+    client
+        .ask(Method::PUT, &format!("/v1/switches/{name}"), Some(&body))
+        .await?;
+    let scope = throw
+        .domain
+        .as_deref()
+        .map_or("everywhere".to_owned(), |domain| format!("in {domain}"));
     println!(
         "{}",
         if on {
-            format!("the kill switch is on {scope}: nothing is changed any more; notifications go on")
+            format!(
+                "the kill switch is on {scope}: nothing is changed any more; notifications go on"
+            )
         } else {
             format!("the kill switch is off {scope}")
         }
@@ -82,7 +93,9 @@ async fn set(throw: &Throw, on: bool) -> Result<Exit> {
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()
@@ -91,8 +104,18 @@ fn percent(text: &str) -> String {
 async fn status(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
     let client = GatewayClient::new(gateway)?;
     let answer = client.ask(Method::GET, "/v1/switches", None).await?;
-    let switches = answer.get("switches").and_then(Value::as_array).cloned().unwrap_or_default();
-    let of = |switch: &Value, name: &str| switch.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let switches = answer
+        .get("switches")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let of = |switch: &Value, name: &str| {
+        switch
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let kill: Vec<&Value> = switches
         .iter()
         .filter(|switch| of(switch, "name").starts_with("kill-switch"))
@@ -101,10 +124,16 @@ async fn status(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         println!("{}", json!({ "switches": kill }));
         return Ok(Exit::SUCCESS);
     }
-    let thrown: Vec<&&Value> =
-        kill.iter().filter(|switch| switch.get("on") == Some(&Value::Bool(true))).collect();
+    let thrown: Vec<&&Value> = kill
+        .iter()
+        .filter(|switch| switch.get("on") == Some(&Value::Bool(true)))
+        .collect();
     for switch in &thrown {
-        let (name, author, comment) = (of(switch, "name"), of(switch, "author"), of(switch, "comment"));
+        let (name, author, comment) = (
+            of(switch, "name"),
+            of(switch, "author"),
+            of(switch, "comment"),
+        );
         println!("{name} is on, thrown by {author}: {comment}");
     }
     if thrown.is_empty() {

@@ -85,13 +85,23 @@ fn check_directory(directory: &std::path::Path, allow_missing: bool, json: bool)
     let found = check_with(&files, options(allow_missing));
     if json {
         let found: Vec<Value> = found.iter().map(diagnostic_json).collect();
-        println!("{}", json!({ "digest": digest_of(&files), "diagnostics": found }));
+        println!(
+            "{}",
+            json!({ "digest": digest_of(&files), "diagnostics": found })
+        );
     } else {
         print_diagnostics(&found);
     }
-    let errors = found.iter().filter(|found| found.level == Level::Error).count();
+    let errors = found
+        .iter()
+        .filter(|found| found.level == Level::Error)
+        .count();
     if !json && errors == 0 {
-        println!("{} files, digest {}: no mistakes", files.len(), digest_of(&files));
+        println!(
+            "{} files, digest {}: no mistakes",
+            files.len(),
+            digest_of(&files)
+        );
     }
     Ok(if errors == 0 { Exit::SUCCESS } else { FOUND })
 }
@@ -150,13 +160,30 @@ async fn list(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         println!("{}", answer.body);
         return Ok(Exit::SUCCESS);
     }
-    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = |value: &Value, name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     match answer.body.get("active").filter(|active| !active.is_null()) {
         None => println!("nothing is in force"),
         Some(active) => println!("in force: {}", of(active, "digest")),
     }
-    for version in answer.body.get("published").and_then(Value::as_array).into_iter().flatten() {
-        println!("{}  {}  {}", of(version, "digest"), of(version, "author"), of(version, "comment"));
+    for version in answer
+        .body
+        .get("published")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        println!(
+            "{}  {}  {}",
+            of(version, "digest"),
+            of(version, "author"),
+            of(version, "comment")
+        );
     }
     Ok(Exit::SUCCESS)
 }

@@ -34,7 +34,12 @@ pub const STAGES: [&str; 4] = ["normalizer", "decider", "orchestrator", "executo
 /// # Errors
 /// What keeps a service from starting.
 pub async fn run(config: &Config, arguments: &RunArguments) -> Result<Exit> {
-    let wanted = |service: &str| arguments.services.iter().any(|name| name == service || name == "all");
+    let wanted = |service: &str| {
+        arguments
+            .services
+            .iter()
+            .any(|name| name == service || name == "all")
+    };
     let stages: Vec<&str> = STAGES.into_iter().filter(|stage| wanted(stage)).collect();
     let mut stop = Stop::new()?;
     let gateway = if wanted("gateway") {
@@ -45,7 +50,11 @@ pub async fn run(config: &Config, arguments: &RunArguments) -> Result<Exit> {
         None
     };
     // A gateway alone has health and metrics of its own.
-    let host = if stages.is_empty() { None } else { Some(Host::start(config, &stages).await?) };
+    let host = if stages.is_empty() {
+        None
+    } else {
+        Some(Host::start(config, &stages).await?)
+    };
     if let Some(host) = &host {
         eprintln!("health and metrics on http://{}", host.ops);
     }
@@ -60,7 +69,11 @@ pub async fn run(config: &Config, arguments: &RunArguments) -> Result<Exit> {
 }
 
 /// Until something ends it.
-pub async fn watch(host: Option<&Host>, gateway: Option<&Gateway>, stop: &mut Stop) -> Option<RuntimeError> {
+pub async fn watch(
+    host: Option<&Host>,
+    gateway: Option<&Gateway>,
+    stop: &mut Stop,
+) -> Option<RuntimeError> {
     let mut said_ready = false;
     loop {
         if let Some(error) = host.and_then(Host::failure) {
@@ -83,5 +96,9 @@ pub async fn watch(host: Option<&Host>, gateway: Option<&Gateway>, stop: &mut St
 /// Prints the failure; its exit code.
 pub fn report(error: &RuntimeError) -> Exit {
     eprintln!("error: {error}");
-    if matches!(error, RuntimeError::NameInUse(_)) { NAME_IN_USE } else { FAILED }
+    if matches!(error, RuntimeError::NameInUse(_)) {
+        NAME_IN_USE
+    } else {
+        FAILED
+    }
 }

@@ -41,12 +41,18 @@ pub struct TailArguments {
 /// # Errors
 /// A topic that is not there, a filter that cannot be, a cluster that does not answer.
 pub fn run(config: &Config, arguments: &TailArguments) -> Result<()> {
-    let filter = arguments.filter.as_deref().map(Condition::compile).transpose()?;
+    let filter = arguments
+        .filter
+        .as_deref()
+        .map(Condition::compile)
+        .transpose()?;
     let consumer = reader(&config.kafka)?;
     let topic = config.topology.prefix.topic(&arguments.topic);
     let found = partitions(&consumer, &topic)?;
     if found.is_empty() {
-        bail!("there is no topic {topic}; `prunella topology topics` lists those of this installation");
+        bail!(
+            "there is no topic {topic}; `prunella topology topics` lists those of this installation"
+        );
     }
     let mut assignment = TopicPartitionList::new();
     let mut unfinished = found.len();
@@ -94,12 +100,20 @@ fn line_of(message: &BorrowedMessage<'_>) -> Value {
     let mut line = Map::new();
     line.insert("partition".to_owned(), json!(message.partition()));
     line.insert("offset".to_owned(), json!(message.offset()));
-    line.insert("timestamp".to_owned(), json!(message.timestamp().to_millis()));
+    line.insert(
+        "timestamp".to_owned(),
+        json!(message.timestamp().to_millis()),
+    );
     line.insert("key".to_owned(), message.key().map_or(Value::Null, text_of));
     if let Some(headers) = message.headers() {
         let headers: Map<String, Value> = headers
             .iter()
-            .map(|header| (header.key.to_owned(), header.value.map_or(Value::Null, text_of)))
+            .map(|header| {
+                (
+                    header.key.to_owned(),
+                    header.value.map_or(Value::Null, text_of),
+                )
+            })
             .collect();
         line.insert("headers".to_owned(), Value::Object(headers));
     }

@@ -57,7 +57,14 @@ pub async fn run(config: &Config, arguments: &TopologyArguments) -> Result<Exit>
     match &arguments.command {
         TopologyCommand::Check { json } => Ok(check_declaration(config, *json)),
         TopologyCommand::Graph { format } => {
-            print!("{}", if format == "dot" { dot(TOPICS) } else { mermaid(TOPICS) });
+            print!(
+                "{}",
+                if format == "dot" {
+                    dot(TOPICS)
+                } else {
+                    mermaid(TOPICS)
+                }
+            );
             Ok(Exit::SUCCESS)
         }
         TopologyCommand::Topics { apply } => topics(config, *apply).await,
@@ -73,7 +80,10 @@ pub async fn run(config: &Config, arguments: &TopologyArguments) -> Result<Exit>
 }
 
 fn check_declaration(config: &Config, json: bool) -> Exit {
-    let stages: Vec<_> = prunella_pipeline::stages().iter().map(|stage| stage.io()).collect();
+    let stages: Vec<_> = prunella_pipeline::stages()
+        .iter()
+        .map(|stage| stage.io())
+        .collect();
     let findings = check(&config.topology, &stages);
     if json {
         let findings: Vec<_> = findings.iter().map(ToString::to_string).collect();
@@ -83,10 +93,18 @@ fn check_declaration(config: &Config, json: bool) -> Exit {
             println!("{finding}");
         }
         if findings.is_empty() {
-            println!("{} topics, {} stages: nothing to mend", TOPICS.len(), stages.len());
+            println!(
+                "{} topics, {} stages: nothing to mend",
+                TOPICS.len(),
+                stages.len()
+            );
         }
     }
-    if findings.is_empty() { Exit::SUCCESS } else { FOUND }
+    if findings.is_empty() {
+        Exit::SUCCESS
+    } else {
+        FOUND
+    }
 }
 
 async fn topics(config: &Config, apply: bool) -> Result<Exit> {
@@ -94,7 +112,9 @@ async fn topics(config: &Config, apply: bool) -> Result<Exit> {
     for change in &changes {
         println!("{change}");
     }
-    let refused = changes.iter().any(|change| matches!(change, Change::RefusePartitionCount { .. }));
+    let refused = changes
+        .iter()
+        .any(|change| matches!(change, Change::RefusePartitionCount { .. }));
     let open = changes
         .iter()
         .any(|change| matches!(change, Change::Create(_) | Change::AlterConfig { .. }));
@@ -106,7 +126,11 @@ async fn topics(config: &Config, apply: bool) -> Result<Exit> {
     } else if !refused {
         println!("the cluster has every topic as it is to be");
     }
-    Ok(if refused || (open && !apply) { FOUND } else { Exit::SUCCESS })
+    Ok(if refused || (open && !apply) {
+        FOUND
+    } else {
+        Exit::SUCCESS
+    })
 }
 
 fn print_acls(config: &Config, principal_prefix: &str, host: &str, json: bool) {

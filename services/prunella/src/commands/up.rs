@@ -50,7 +50,11 @@ pub async fn run(mut config: Config, arguments: &UpArguments) -> Result<Exit> {
         Some(directory) => Some(files::knowledge(directory)?),
     };
     let mut stop = Stop::new()?;
-    let embedded = if arguments.embedded { Some(Embedded::start(&mut config)?) } else { None };
+    let embedded = if arguments.embedded {
+        Some(Embedded::start(&mut config)?)
+    } else {
+        None
+    };
     if let Some(bootstrap) = &arguments.kafka {
         config.kafka.bootstrap_servers.clone_from(bootstrap);
     }
@@ -62,16 +66,24 @@ pub async fn run(mut config: Config, arguments: &UpArguments) -> Result<Exit> {
     let gateway = Gateway::start(&config).await?;
     eprintln!("gateway listens on http://{}", gateway.address);
     if let Some(files) = knowledge {
-        let found = prunella_knowledge::check_with(&files, prunella_knowledge::Options {
-            allow_missing_playbooks: arguments.allow_missing,
-            ..prunella_knowledge::Options::default()
-        });
-        if found.iter().any(|found| found.level == prunella_knowledge::Level::Error) {
+        let found = prunella_knowledge::check_with(
+            &files,
+            prunella_knowledge::Options {
+                allow_missing_playbooks: arguments.allow_missing,
+                ..prunella_knowledge::Options::default()
+            },
+        );
+        if found
+            .iter()
+            .any(|found| found.level == prunella_knowledge::Level::Error)
+        {
             print_diagnostics(&found);
             gateway.stop().await?;
             return Ok(FOUND);
         }
-        let published = own_client(&gateway)?.publish(&files, "prunella up", arguments.allow_missing).await;
+        let published = own_client(&gateway)?
+            .publish(&files, "prunella up", arguments.allow_missing)
+            .await;
         if let Err(error) = published {
             gateway.stop().await?;
             return Err(error);

@@ -27,7 +27,9 @@ const EVERY: Duration = Duration::from_millis(5);
 /// # Errors
 /// If no HTTP client can be made.
 pub async fn run(arguments: JudgeArguments) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(1)).build()?;
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(1))
+        .build()?;
     let url = format!("{}/work", arguments.target);
     let mut requests = JoinSet::new();
     let mut next = interval(EVERY);

@@ -61,7 +61,9 @@ impl Patient {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Serves until the process ends.
@@ -74,7 +76,12 @@ pub async fn run(arguments: PatientArguments) -> Result<()> {
         leaks: AtomicBool::new(true),
         requests: AtomicU64::new(0),
         restarts: Mutex::default(),
-        log: Mutex::new(OpenOptions::new().create(true).append(true).open(&arguments.log)?),
+        log: Mutex::new(
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&arguments.log)?,
+        ),
     });
     let router = Router::new()
         .route("/work", get(work))
@@ -92,7 +99,12 @@ pub async fn run(arguments: PatientArguments) -> Result<()> {
 /// Writes every request down before anything is done about it.
 async fn note(State(patient): State<Arc<Patient>>, request: Request, next: Next) -> Response {
     let key = key_of(&request).unwrap_or_default();
-    let line = format!("{} {} {} {key}\n", prunella_runtime::wall_millis(), request.method(), request.uri());
+    let line = format!(
+        "{} {} {} {key}\n",
+        prunella_runtime::wall_millis(),
+        request.method(),
+        request.uri()
+    );
     if lock(&patient.log).write_all(line.as_bytes()).is_err() {
         tracing::error!("the request log cannot be written");
     }
@@ -121,8 +133,13 @@ async fn work(State(patient): State<Arc<Patient>>) -> StatusCode {
 async fn health(State(patient): State<Arc<Patient>>) -> (StatusCode, Json<Value>) {
     let free = patient.pool().available_permits();
     let is_healthy = free > 0;
-    let status = if is_healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "is_healthy": is_healthy, "pool_size": CONNECTIONS, "in_use": CONNECTIONS - free });
+    let status = if is_healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body =
+        json!({ "is_healthy": is_healthy, "pool_size": CONNECTIONS, "in_use": CONNECTIONS - free });
     (status, Json(body))
 }
 

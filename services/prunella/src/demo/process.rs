@@ -31,7 +31,10 @@ impl Patient {
         let log = log_path(directory);
         let arguments = ["__patient", "--listen", "127.0.0.1:0", "--log"];
         let (child, mut output) = start(&arguments, &[&log.to_string_lossy()])?;
-        let address = output.next_line().await?.context("the patient ended before it listened")?;
+        let address = output
+            .next_line()
+            .await?
+            .context("the patient ended before it listened")?;
         Ok(Self {
             url: format!("http://{}", address.trim()),
             log,
@@ -43,7 +46,10 @@ impl Patient {
     /// How many restarts its own log of requests shows. The log is raw: every request received is a line.
     pub fn restarts(&self) -> Result<usize> {
         let log = std::fs::read_to_string(&self.log)?;
-        Ok(log.lines().filter(|line| line.contains("POST /admin/pool/restart")).count())
+        Ok(log
+            .lines()
+            .filter(|line| line.contains("POST /admin/pool/restart"))
+            .count())
     }
 }
 
@@ -85,7 +91,9 @@ impl Judge {
     pub fn failing(&self) -> bool {
         let windows = lock(&self.windows);
         let last: Vec<&Window> = windows.iter().rev().take(3).collect();
-        last.len() == 3 && last.iter().all(|window| window.ok == 0) && last.iter().any(|window| window.failed > 0)
+        last.len() == 3
+            && last.iter().all(|window| window.ok == 0)
+            && last.iter().any(|window| window.failed > 0)
     }
 
     /// True if for so long no request failed and some succeeded.
@@ -93,16 +101,24 @@ impl Judge {
         let wanted = usize::try_from(time.as_millis() / WINDOW.as_millis()).unwrap_or(usize::MAX);
         let windows = lock(&self.windows);
         let last: Vec<&Window> = windows.iter().rev().take(wanted).collect();
-        last.len() == wanted && last.iter().all(|window| window.failed == 0 && window.ok > 0)
+        last.len() == wanted
+            && last
+                .iter()
+                .all(|window| window.failed == 0 && window.ok > 0)
     }
 
     /// What it saw, in words.
     pub fn verdict(&self) -> String {
         let totals = *lock(&self.totals);
-        let last: Window = lock(&self.windows).iter().rev().take(5).fold(Window::default(), |sum, window| Window {
-            ok: sum.ok + window.ok,
-            failed: sum.failed + window.failed,
-        });
+        let last: Window =
+            lock(&self.windows)
+                .iter()
+                .rev()
+                .take(5)
+                .fold(Window::default(), |sum, window| Window {
+                    ok: sum.ok + window.ok,
+                    failed: sum.failed + window.failed,
+                });
         format!(
             "{} requests succeeded and {} failed in all; in its last half second {} succeeded and {} failed",
             totals.ok, totals.failed, last.ok, last.failed
@@ -122,7 +138,9 @@ fn note(windows: &Mutex<VecDeque<Window>>, totals: &Mutex<Window>, window: Windo
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn start(fixed: &[&str], further: &[&str]) -> Result<(Child, Lines<BufReader<ChildStdout>>)> {

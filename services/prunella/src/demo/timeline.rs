@@ -99,7 +99,10 @@ impl Timeline {
             topics::NORMALIZED_ALERTS => {
                 let alert: NormalizedAlert = decode(value)?;
                 let service = alert.service_name.unwrap_or_default();
-                seen(format!("{} {} of {service} in {}", alert.severity, alert.alert_name, alert.domain))
+                seen(format!(
+                    "{} {} of {service} in {}",
+                    alert.severity, alert.alert_name, alert.domain
+                ))
             }
             topics::DECISIONS => {
                 let decision: Decision = decode(value)?;
@@ -107,8 +110,16 @@ impl Timeline {
             }
             topics::ACTIONS => {
                 let action: Action = decode(value)?;
-                let guards: Vec<&str> = action.guards.iter().map(|guard| guard.guard.as_str()).collect();
-                let guards = if guards.is_empty() { String::new() } else { format!(" (passed {})", guards.join(", ")) };
+                let guards: Vec<&str> = action
+                    .guards
+                    .iter()
+                    .map(|guard| guard.guard.as_str())
+                    .collect();
+                let guards = if guards.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (passed {})", guards.join(", "))
+                };
                 seen(format!("{}: {}{guards}", action.task_id, what(&action)))
             }
             topics::RESULTS => result_hop(at, topic, &decode(value)?),
@@ -121,7 +132,12 @@ impl Timeline {
 /// The request in a few words.
 fn what(action: &Action) -> String {
     let spec: Value = serde_json::from_str(&action.spec).unwrap_or_default();
-    let of = |name: &str| spec.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = |name: &str| {
+        spec.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     match action.kind.as_str() {
         "API_Call" => format!("{} {}{}", of("method"), of("url"), of("path")),
         "Notification" => format!("tell people: {}", of("title")),
@@ -130,8 +146,16 @@ fn what(action: &Action) -> String {
 }
 
 fn result_hop(at: i64, topic: &str, result: &ActionResult) -> Option<Hop> {
-    let took = if result.started_at > 0 { result.finished_at - result.started_at } else { 0 };
-    let cause = if result.cause.is_empty() { String::new() } else { format!(": {}", result.cause) };
+    let took = if result.started_at > 0 {
+        result.finished_at - result.started_at
+    } else {
+        0
+    };
+    let cause = if result.cause.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", result.cause)
+    };
     let line = format!(
         "{at:>6} ms  {topic:<18} {}: {} in {took} ms{cause}",
         result.task_id, result.status
@@ -143,7 +167,10 @@ fn result_hop(at: i64, topic: &str, result: &ActionResult) -> Option<Hop> {
 }
 
 fn run_hop(at: i64, topic: &str, run: &PlaybookRun) -> Result<Option<Hop>> {
-    let line = format!("{at:>6} ms  {topic:<18} {}: {}", run.playbook_name, run.state);
+    let line = format!(
+        "{at:>6} ms  {topic:<18} {}: {}",
+        run.playbook_name, run.state
+    );
     if matches!(run.state, RunState::Queued | RunState::Running) {
         return Ok(None);
     }
