@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::codec::{Frame, hex};
 use crate::state::{
-    Answered, Budget, ChainHead, Claim, Cooldown, Counted, LiveRun, Position, Seen,
-    Watermark, Window,
+    Answered, Budget, ChainHead, Claim, Cooldown, Counted, LiveRun, Position, Seen, Watermark,
+    Window,
 };
 use crate::{
     Action, ActionResult, AuditEntry, AvroRecord, CodecError, Compiled, Control, Decision,

@@ -2,13 +2,14 @@
 //!
 //! The order in which an alert is looked at:
 //! 1. An alert that **resolved** starts nothing; what was decided of its occurrence is re-armed.
-//! 2. A **silence** or maintenance that covers it ends the matter.
+//! 2. A **silence** or maintenance that covers it ends the matter; it is not counted either.
 //! 3. Of the rules whose **equality fields** match, the most specific is asked first (how that is told:
 //!    [`RuleIndex`]). One whose **condition** is false, or for whose window the alert comes too **late**, is
 //!    passed over. The first that holds decides; so does the first whose condition cannot be evaluated, which
 //!    notifies people.
-//! 4. A **windowed** rule counts occurrences until its window holds enough of them; any other rule acts once
-//!    an occurrence until that **re-arms**.
+//! 4. A **windowed** rule counts occurrences until its window holds enough of them, however long each waited;
+//!    any other rule acts once an occurrence until that **re-arms**. While a rule counts, or its occurrence has
+//!    not re-armed, less specific rules are not asked.
 //! 5. What waited longer than `act_within` is **stale**: recorded, notified if critical, never acted on.
 //! 6. What is left triggers the rule's playbook, or notifies if the rule names none or one that is not there.
 //!

@@ -1,6 +1,7 @@
 //! Windowed counts, in event time: how many distinct occurrences a rule has seen of one domain and service.
 //!
-//! A window is any stretch of event time of the rule's length, its end not included. The rule triggers on the
+//! A window is any stretch of event time of the rule's length, both its ends included: six occurrences one minute
+//! apart lie within five minutes. The rule triggers on the
 //! arrival of the occurrence that completes enough of them inside one such stretch, whatever the order in which
 //! they arrived; it then starts anew, with nothing counted. An occurrence counts once, however often it comes:
 //! also one that the window has already acted on.
@@ -78,7 +79,7 @@ pub(crate) fn count(
     let late_by_source = mark.map_or(Millis::MIN, |mark| mark.at.saturating_sub(closed));
     let late_by_day = now.saturating_sub(closed.saturating_add(HOLD_MS));
     let late = late_by_source.max(late_by_day);
-    if late >= 0 {
+    if late > 0 {
         return Counting::Late(late);
     }
     state.counted.put(occurrence, Counted { at }, keep);
@@ -115,7 +116,7 @@ fn let_go(window: &mut Window, watermarks: &WindowStore<String, Watermark>, hori
         let Some(mark) = watermarks.get(source) else {
             return false;
         };
-        let gone = times.partition_point(|time| time.saturating_add(horizon) <= mark.at);
+        let gone = times.partition_point(|time| time.saturating_add(horizon) < mark.at);
         times.drain(..gone);
         !times.is_empty()
     });
@@ -128,13 +129,13 @@ fn fullest(window: &Window, at: Millis, within: Millis) -> usize {
         .values()
         .flatten()
         .copied()
-        .filter(|time| time.abs_diff(at) < within.unsigned_abs())
+        .filter(|time| time.abs_diff(at) <= within.unsigned_abs())
         .collect();
     near.sort_unstable();
     let mut most = 0;
     let mut first = 0;
     for (last, time) in near.iter().enumerate() {
-        while time.abs_diff(near[first]) >= within.unsigned_abs() {
+        while time.abs_diff(near[first]) > within.unsigned_abs() {
             first += 1;
         }
         if near[first] <= at && at <= *time {

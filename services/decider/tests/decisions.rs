@@ -421,7 +421,7 @@ fn a_late_alert_is_decided_by_the_other_rules() {
     let with_other = format!("{windowed}  - {{id: other, alert_name: y}}\n");
     let late = alert("y", "s", Severity::Info, None);
     let mut newer = alert("z", "t", Severity::Info, None);
-    newer.timestamp += 2 * MINUTE;
+    newer.timestamp += 2 * MINUTE + 1;
     let alerts = vec![newer, late];
     assert_eq!(
         outcomes(&[windowed], alerts.clone()),

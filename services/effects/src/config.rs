@@ -99,7 +99,7 @@ fn bearer() -> String {
     "Bearer ".to_owned()
 }
 
-/// A URL that may hold a secret (a user's password, a webhook's path): it is never printed.
+/// A URL that may hold a secret (a webhook's path): it is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretUrl(pub String);
@@ -113,10 +113,8 @@ impl fmt::Debug for SecretUrl {
 /// What is wrong with the `[effects]` part of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum EffectsConfigError {
-    /// Not an absolute HTTP URL.
-    #[error(
-        "effects.{key} is no absolute http or https URL ({reason}): write it as http://HOST:PORT/PATH"
-    )]
+    /// Not an absolute HTTP URL, or one with a user in it.
+    #[error("effects.{key} cannot be used ({reason}): write it as http://HOST:PORT/PATH")]
     Url {
         /// Which.
         key: &'static str,

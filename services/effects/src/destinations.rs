@@ -117,6 +117,11 @@ pub(crate) fn parse_url(key: &'static str, url: &SecretUrl) -> Result<Url, Effec
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(wrong(format!("its scheme is `{}`", url.scheme())));
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(
+            "it holds a user: configure effects.headers instead".to_owned(),
+        ));
+    }
     Ok(url)
 }
 

@@ -47,7 +47,9 @@ pub(crate) fn append(
 
 /// Where a chain is broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the audit chain of {writer} is broken at entry {seq}: {why}; compare it with a copy of the topic")]
+#[error(
+    "the audit chain of {writer} is broken at entry {seq}: {why}; compare it with a copy of the topic"
+)]
 pub struct BrokenAt {
     /// The chain's writer.
     pub writer: String,
@@ -135,7 +137,14 @@ mod tests {
             actor: "",
         };
         (0..length)
-            .map(|at| append(&mut head, "orchestrator-0".to_owned(), fact(at), format!("step {at}")))
+            .map(|at| {
+                append(
+                    &mut head,
+                    "orchestrator-0".to_owned(),
+                    fact(at),
+                    format!("step {at}"),
+                )
+            })
             .collect()
     }
 

@@ -47,17 +47,24 @@ impl Step<'_, '_> {
         let run = Digest::from_hex(&control.run_id);
         let run = run.and_then(|id| Some((id, self.state.runs.get(&id)?.clone())));
         let answer = match (wanted, run) {
-            (ControlKind::None, _) => "a command of a kind that this version does not know".to_owned(),
-            (ControlKind::Approve | ControlKind::Reject, _) => "nothing waits for approval".to_owned(),
+            (ControlKind::None, _) => {
+                "a command of a kind that this version does not know".to_owned()
+            }
+            (ControlKind::Approve | ControlKind::Reject, _) => {
+                "nothing waits for approval".to_owned()
+            }
             (ControlKind::Start, _) => self.hand_start(&command),
             (_, None) => format!("no run {} is live", control.run_id),
             (ControlKind::Resume, Some((id, run))) => self.resume(id, run),
             (ControlKind::Cancel, Some((id, run))) => {
                 self.stop_by_hand(id, run, RunState::Cancelled, &by("cancelled", control))
             }
-            (ControlKind::Confirm, Some((id, run))) => {
-                self.stop_by_hand(id, run, RunState::Succeeded, &by("confirmed as fixed", control))
-            }
+            (ControlKind::Confirm, Some((id, run))) => self.stop_by_hand(
+                id,
+                run,
+                RunState::Succeeded,
+                &by("confirmed as fixed", control),
+            ),
         };
         let comment = match control.comment.as_str() {
             "" => String::new(),
@@ -130,8 +137,15 @@ impl Step<'_, '_> {
             root: command.root.clone(),
             alert,
             parameters: control.parameters.clone(),
-            author: if control.author.is_empty() { "somebody".to_owned() } else { control.author.clone() },
-            trace: self.context.trace().map(|trace| String::from_utf8_lossy(trace).into_owned()),
+            author: if control.author.is_empty() {
+                "somebody".to_owned()
+            } else {
+                control.author.clone()
+            },
+            trace: self
+                .context
+                .trace()
+                .map(|trace| String::from_utf8_lossy(trace).into_owned()),
             created_at: self.now(),
             decision_id,
             ..RunFacts::default()

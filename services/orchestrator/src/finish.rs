@@ -104,7 +104,13 @@ impl Step<'_, '_> {
     }
 
     /// Shows a run as it stands now.
-    pub(crate) fn snapshot(&mut self, run_id: &str, run: &LiveRun, plan: Option<&Plan>, summary: String) {
+    pub(crate) fn snapshot(
+        &mut self,
+        run_id: &str,
+        run: &LiveRun,
+        plan: Option<&Plan>,
+        summary: String,
+    ) {
         let mut picture = self.picture(run_id, run, plan);
         picture.summary = summary;
         let trace = run.facts.trace.as_deref().map(str::as_bytes);

@@ -66,7 +66,11 @@ impl Graph {
     pub fn ready(&self, tasks: &[TaskProgress]) -> Vec<usize> {
         (0..self.needs.len())
             .filter(|place| tasks[*place].state == TaskState::Pending)
-            .filter(|place| self.needs[*place].iter().all(|need| finished(tasks[*need].state)))
+            .filter(|place| {
+                self.needs[*place]
+                    .iter()
+                    .all(|need| finished(tasks[*need].state))
+            })
             .collect()
     }
 
@@ -127,12 +131,8 @@ mod tests {
         assert_eq!(graph.ready(&progress), ready);
     }
 
-    const DIAMOND: &[(&str, &[&str])] = &[
-        ("a", &[]),
-        ("b", &["a"]),
-        ("c", &["a"]),
-        ("d", &["b", "c"]),
-    ];
+    const DIAMOND: &[(&str, &[&str])] =
+        &[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["b", "c"])];
 
     #[test]
     fn a_task_waits_for_all_it_depends_on() {

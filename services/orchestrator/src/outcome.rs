@@ -127,8 +127,13 @@ impl Step<'_, '_> {
         if !left || work.is_ending() {
             return self.fail(work, place, Failure::Plain, cause);
         }
-        let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(40);
-        let wait = retry.backoff_ms.saturating_mul(1_i64 << doublings).min(retry.max_backoff_ms);
+        let doublings = u32::try_from(attempts.saturating_sub(1))
+            .unwrap_or(0)
+            .min(40);
+        let wait = retry
+            .backoff_ms
+            .saturating_mul(1_i64 << doublings)
+            .min(retry.max_backoff_ms);
         let due = self.now().saturating_add(wait.max(0));
         let progress = &mut work.run.tasks[place];
         progress.state = TaskState::Waiting;
@@ -232,10 +237,21 @@ impl Step<'_, '_> {
         self.fail(work, place, failure, cause);
     }
 
-    fn tell_of_task(&mut self, work: &Work, place: usize, severity: Severity, what: &str, cause: &str) {
+    fn tell_of_task(
+        &mut self,
+        work: &Work,
+        place: usize,
+        severity: Severity,
+        what: &str,
+        cause: &str,
+    ) {
         let task: &Task = work.task(place);
         let alert = &work.run.facts.alert;
-        let name = if task.name.is_empty() { &task.id } else { &task.name };
+        let name = if task.name.is_empty() {
+            &task.id
+        } else {
+            &task.name
+        };
         let mut message = format!("Task {} ({name}): {what}{}", task.id, because(cause));
         message.push('\n');
         message.push_str(&alert_line(alert));
@@ -250,7 +266,12 @@ impl Step<'_, '_> {
             ),
             message,
         };
-        self.note(&work.run_id, &work.run, "", &format!("people are told: {}", notice.task_id));
+        self.note(
+            &work.run_id,
+            &work.run,
+            "",
+            &format!("people are told: {}", notice.task_id),
+        );
         self.tell(&work.run_id, &work.run, notice);
     }
 }

@@ -52,7 +52,10 @@ impl Plan {
     /// The place of a task in the playbook.
     #[must_use]
     pub fn place(&self, task_id: &str) -> Option<usize> {
-        self.playbook.tasks.iter().position(|task| task.id == task_id)
+        self.playbook
+            .tasks
+            .iter()
+            .position(|task| task.id == task_id)
     }
 }
 
@@ -98,7 +101,10 @@ impl Plans {
         if sets.len() >= SETS {
             sets.clear();
         }
-        let overrides = set.rules.iter().filter_map(|rule| Some((rule.id.clone(), rule.act_within_ms?)));
+        let overrides = set
+            .rules
+            .iter()
+            .filter_map(|rule| Some((rule.id.clone(), rule.act_within_ms?)));
         let compiled = Compiled {
             plans: BTreeMap::new(),
             act_within_ms: overrides.collect(),

@@ -114,7 +114,12 @@ impl Processor for Orchestrator {
         Ok(())
     }
 
-    fn on_timer(&self, state: &mut OrchestratorState, context: &mut Context<'_, Self>, timer: Timer) {
+    fn on_timer(
+        &self,
+        state: &mut OrchestratorState,
+        context: &mut Context<'_, Self>,
+        timer: Timer,
+    ) {
         self.step(state, context, |step| match timer {
             Timer::Wake => step.wake_due(),
             Timer::Sweep => step.sweep(),

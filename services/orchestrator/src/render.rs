@@ -232,9 +232,12 @@ fn render(
     // The engine is not ours: should it ever panic, that is an error of this text, and the run goes on.
     let rendered = catch_unwind(AssertUnwindSafe(|| {
         let template = environment.get_template(name)?;
-        template.render_captured_to(scope.clone(), &mut page).map(drop)
+        template
+            .render_captured_to(scope.clone(), &mut page)
+            .map(drop)
     }));
-    let rendered = rendered.map_err(|_| RenderError::new(name.clone(), "it could not be rendered; simplify it"))?;
+    let rendered = rendered
+        .map_err(|_| RenderError::new(name.clone(), "it could not be rendered; simplify it"))?;
     match rendered {
         Ok(()) => Ok(String::from_utf8_lossy(&page.0).into_owned()),
         Err(_) if page.0.len() >= LONGEST => Err(RenderError::new(
@@ -330,7 +333,9 @@ mod tests {
         let text = templates
             .text("message", source, &mut BTreeSet::new())
             .map_err(|error| error.to_string())?;
-        templates.render(&text, &scope()).map_err(|error| error.to_string())
+        templates
+            .render(&text, &scope())
+            .map_err(|error| error.to_string())
     }
 
     fn path(source: &str) -> Result<String, String> {
@@ -338,7 +343,9 @@ mod tests {
         let text = templates
             .path("action", source, &mut BTreeSet::new())
             .map_err(|error| error.to_string())?;
-        templates.render_path(&text, &scope()).map_err(|error| error.to_string())
+        templates
+            .render_path(&text, &scope())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -356,14 +363,20 @@ mod tests {
 
     #[test]
     fn a_template_that_never_ends_is_stopped() {
-        assert!(text("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}").is_err());
+        assert!(
+            text("{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}")
+                .is_err()
+        );
     }
 
     #[test]
     fn a_text_that_grows_too_long_is_stopped() {
         let long = "{% set x = 'x' * 99 %}".to_owned();
         let _ = text(&long);
-        let source = format!("{{% for i in range(900) %}}{}{{% endfor %}}", "y".repeat(400));
+        let source = format!(
+            "{{% for i in range(900) %}}{}{{% endfor %}}",
+            "y".repeat(400)
+        );
         let error = text(&source).unwrap_err();
         assert!(error.contains("bytes"), "{error}");
     }
@@ -371,7 +384,10 @@ mod tests {
     #[test]
     fn a_broken_template_names_its_place() {
         let error = text("{{ name ").unwrap_err();
-        assert!(error.starts_with("template error in message: syntax error"), "{error}");
+        assert!(
+            error.starts_with("template error in message: syntax error"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -384,7 +400,10 @@ mod tests {
             path("/api/{{ slash }}").as_deref(),
             Ok("/api/a%2F..%2F..%2Fadmin%3Fx%3D1%23y")
         );
-        assert_eq!(path("{{ url | safe }}/y").as_deref(), Ok("http://patient:80/x/y"));
+        assert_eq!(
+            path("{{ url | safe }}/y").as_deref(),
+            Ok("http://patient:80/x/y")
+        );
     }
 
     #[test]

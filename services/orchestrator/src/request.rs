@@ -116,12 +116,21 @@ impl Request {
             context = scope.context(&self.reads, Some(&parameters));
         }
         let Value::Object(parameters) = parameters else {
-            return Err(RenderError::new(place(task, "parameters"), "they are no object"));
+            return Err(RenderError::new(
+                place(task, "parameters"),
+                "they are no object",
+            ));
         };
         let target = self.target.as_ref();
-        let target = target.map(|target| templates.render(target, &context)).transpose()?;
+        let target = target
+            .map(|target| templates.render(target, &context))
+            .transpose()?;
         let (fallback, spec) = match &self.form {
-            Form::ApiCall { method, address, probe } => {
+            Form::ApiCall {
+                method,
+                address,
+                probe,
+            } => {
                 let line = templates.render_path(address, &context)?;
                 let (method, address) = match method {
                     Some(method) => (method.clone(), line.as_str()),
@@ -130,22 +139,32 @@ impl Request {
                 let mut call = call(task, &method, parameters)?;
                 (call.url, call.path) = split_address(task, address)?;
                 let probe = probe.as_ref();
-                call.probe = probe.map(|probe| probe.render(task, templates, &context)).transpose()?;
+                call.probe = probe
+                    .map(|probe| probe.render(task, templates, &context))
+                    .transpose()?;
                 (call.url.as_deref().map(host), json(&call))
             }
             Form::Notification => {
                 let domain = &scope.run.facts.alert.domain;
-                (Some(notification_target(domain)), json(&notification(task, &parameters, scope)))
+                (
+                    Some(notification_target(domain)),
+                    json(&notification(task, &parameters, scope)),
+                )
             }
             Form::Other { action } => {
                 let action = action.as_ref();
-                let action = action.map(|action| templates.render(action, &context)).transpose()?;
+                let action = action
+                    .map(|action| templates.render(action, &context))
+                    .transpose()?;
                 other(parameters, action)
             }
         };
         let target = target.or(fallback).unwrap_or_else(|| {
             let alert = &scope.run.facts.alert;
-            alert.service_name.clone().unwrap_or_else(|| alert.domain.clone())
+            alert
+                .service_name
+                .clone()
+                .unwrap_or_else(|| alert.domain.clone())
         });
         if target.trim().is_empty() {
             return Err(RenderError::new(place(task, "target"), "it is empty"));
@@ -167,8 +186,16 @@ impl Probe {
             method: self.method.clone(),
             url,
             path,
-            headers: texts(task, "probe.headers", templates.render_tree(&self.headers, context)?)?,
-            query: texts(task, "probe.query", templates.render_tree(&self.query, context)?)?,
+            headers: texts(
+                task,
+                "probe.headers",
+                templates.render_tree(&self.headers, context)?,
+            )?,
+            query: texts(
+                task,
+                "probe.query",
+                templates.render_tree(&self.query, context)?,
+            )?,
             done_if: self.done_if.clone(),
             absent_if: self.absent_if.clone(),
         })
@@ -269,7 +296,12 @@ fn compile_probe(
         return Err(RenderError::new(here, "a probe only reads: use GET"));
     }
     let done_if = text("done_if")
-        .ok_or_else(|| RenderError::new(here.as_str(), "it needs `done_if`, a condition over status and body"))?
+        .ok_or_else(|| {
+            RenderError::new(
+                here.as_str(),
+                "it needs `done_if`, a condition over status and body",
+            )
+        })?
         .to_owned();
     let none = Value::Object(Map::new());
     let mut tree = |name: &str| {
@@ -288,7 +320,11 @@ fn compile_probe(
 
 /// Spreads the rendered parameters over the call: `headers`, `query`, `body` and `expect` are what they say;
 /// the others are the query of a method without a body, or where a body is given; else they are the body.
-fn call(task: &Task, method: &str, mut parameters: Map<String, Value>) -> Result<ApiCallSpec, RenderError> {
+fn call(
+    task: &Task,
+    method: &str,
+    mut parameters: Map<String, Value>,
+) -> Result<ApiCallSpec, RenderError> {
     let mut part = |name: &str| parameters.remove(name);
     let headers = part("headers");
     let query = part("query");
@@ -306,11 +342,17 @@ fn call(task: &Task, method: &str, mut parameters: Map<String, Value>) -> Result
     }
     Ok(ApiCallSpec {
         method: method.to_owned(),
-        headers: headers.map(|headers| texts(task, "headers", headers)).transpose()?.unwrap_or_default(),
+        headers: headers
+            .map(|headers| texts(task, "headers", headers))
+            .transpose()?
+            .unwrap_or_default(),
         query,
         body,
         timeout_ms: task.timeout_ms,
-        expect: expect.map(|expect| statuses(task, &expect)).transpose()?.unwrap_or_default(),
+        expect: expect
+            .map(|expect| statuses(task, &expect))
+            .transpose()?
+            .unwrap_or_default(),
         ..ApiCallSpec::default()
     })
 }
@@ -329,20 +371,31 @@ fn statuses(task: &Task, value: &Value) -> Result<Vec<u16>, RenderError> {
 /// The fields of an object as texts: what a header or a query parameter is.
 fn texts(task: &Task, part: &str, value: Value) -> Result<BTreeMap<String, String>, RenderError> {
     let Value::Object(fields) = value else {
-        return Err(RenderError::new(place(task, part), "it must be names and values"));
+        return Err(RenderError::new(
+            place(task, part),
+            "it must be names and values",
+        ));
     };
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    Ok(fields.into_iter().map(|(name, value)| (name, text(value))).collect())
+    Ok(fields
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect())
 }
 
-fn split_address(task: &Task, address: &str) -> Result<(Option<String>, Option<String>), RenderError> {
+fn split_address(
+    task: &Task,
+    address: &str,
+) -> Result<(Option<String>, Option<String>), RenderError> {
     if address.starts_with('/') {
         return Ok((None, Some(address.to_owned())));
     }
-    let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let scheme = address
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
     if matches!(scheme.as_deref(), Some("http" | "https")) && !host(address).is_empty() {
         return Ok((Some(address.to_owned()), None));
     }
@@ -357,11 +410,17 @@ fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     let authority = &rest[..end];
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     host.to_ascii_lowercase()
 }
 
-fn notification(task: &Task, parameters: &Map<String, Value>, scope: &Scope<'_>) -> NotificationSpec {
+fn notification(
+    task: &Task,
+    parameters: &Map<String, Value>,
+    scope: &Scope<'_>,
+) -> NotificationSpec {
     let facts = &scope.run.facts;
     let text = |name: &str| match parameters.get(name) {
         Some(Value::String(text)) => Some(text.clone()),
@@ -370,10 +429,18 @@ fn notification(task: &Task, parameters: &Map<String, Value>, scope: &Scope<'_>)
     };
     let recipients = match parameters.get("recipients") {
         Some(Value::String(one)) => vec![one.clone()],
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Array(all)) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     };
-    let name = if task.name.is_empty() { &task.id } else { &task.name };
+    let name = if task.name.is_empty() {
+        &task.id
+    } else {
+        &task.name
+    };
     NotificationSpec {
         severity: text("severity").map_or(facts.alert.severity, |word| Severity::parse(&word)),
         title: text("title").unwrap_or_else(|| format!("{}: {name}", scope.plan.playbook.name)),
@@ -387,7 +454,10 @@ fn notification(task: &Task, parameters: &Map<String, Value>, scope: &Scope<'_>)
 
 /// Kinds that the executor may or may not know: their parameters as they are, and `action` beside them.
 fn other(mut parameters: Map<String, Value>, action: Option<String>) -> (Option<String>, String) {
-    let service = parameters.get("service").and_then(Value::as_str).map(str::to_owned);
+    let service = parameters
+        .get("service")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     if let Some(action) = action {
         parameters.entry("action").or_insert(Value::String(action));
     }

@@ -134,7 +134,9 @@ impl Step<'_, '_> {
             Err(error) => Err(error.clone()),
         };
         let rendered = match rendered {
-            Err(error) if task.kind == NOTIFICATION => Ok(unfilled_notification(task, &scope, &error)),
+            Err(error) if task.kind == NOTIFICATION => {
+                Ok(unfilled_notification(task, &scope, &error))
+            }
             rendered => rendered,
         };
         match rendered {
@@ -265,7 +267,10 @@ impl Step<'_, '_> {
         let spent = self.state.budgets.get(&change.domain);
         vec![
             kill_switch::look(self.state.switches.get().kill_switch(domain, now)),
-            autonomy::look(work.plan.playbook.autonomy, in_force.map(|playbook| playbook.autonomy)),
+            autonomy::look(
+                work.plan.playbook.autonomy,
+                in_force.map(|playbook| playbook.autonomy),
+            ),
             freshness::look(age),
             cooldown::look(now, changed, &work.run_id, settings),
             budget::look(now, spent, change.attempt, settings),
@@ -293,7 +298,9 @@ impl Step<'_, '_> {
 
     fn is_paused(&self, run: &LiveRun) -> bool {
         let switches = self.state.switches.get();
-        switches.paused(&run.facts.alert.domain, self.now()).is_some()
+        switches
+            .paused(&run.facts.alert.domain, self.now())
+            .is_some()
     }
 
     /// Ends the run if nothing is left of it; else puts it back and sets its timer.
@@ -355,6 +362,8 @@ impl Step<'_, '_> {
     }
 
     pub(crate) fn run_ends_at(&self, work: &Work) -> i64 {
-        work.run.started_at.saturating_add(work.plan.playbook.timeout_ms)
+        work.run
+            .started_at
+            .saturating_add(work.plan.playbook.timeout_ms)
     }
 }

@@ -62,7 +62,10 @@ impl Scope<'_> {
             "run_id" => Some(Datum::from(self.run_id)),
             "task_id" => Some(Datum::from(self.task_id)),
             "idempotency_key" => Some(Datum::from(self.key)),
-            _ => self.json(name).filter(|value| !value.is_null()).map(|value| Datum::from(Serde(value))),
+            _ => self
+                .json(name)
+                .filter(|value| !value.is_null())
+                .map(|value| Datum::from(Serde(value))),
         }
     }
 
@@ -78,7 +81,9 @@ impl Scope<'_> {
             "service" => Some(Value::from(facts.alert.service_name.clone())),
             "domain" => Some(Value::from(facts.alert.domain.clone())),
             "parameters" => Some(self.parameters(None)),
-            name => self.output(name).or_else(|| alert_field(&facts.alert, name)),
+            name => self
+                .output(name)
+                .or_else(|| alert_field(&facts.alert, name)),
         }
     }
 
@@ -101,7 +106,10 @@ impl Scope<'_> {
             .map(|(name, value)| (name.clone(), Value::from(value.clone())))
             .collect();
         if let Some(Value::Object(own)) = own {
-            all.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+            all.extend(
+                own.iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
         }
         Value::Object(all)
     }
@@ -155,7 +163,9 @@ fn alert_json(alert: &NormalizedAlert) -> Value {
 
 fn alert_field(alert: &NormalizedAlert, name: &str) -> Option<Value> {
     let texts = |texts: &BTreeMap<String, String>| {
-        let fields = texts.iter().map(|(name, text)| (name.clone(), Value::from(text.clone())));
+        let fields = texts
+            .iter()
+            .map(|(name, text)| (name.clone(), Value::from(text.clone())));
         Value::Object(fields.collect())
     };
     Some(match name {

@@ -38,7 +38,10 @@ impl Step<'_, '_> {
             rule_id: decision.rule_id.unwrap_or_default(),
             root: decision.root,
             alert,
-            trace: self.context.trace().map(|trace| String::from_utf8_lossy(trace).into_owned()),
+            trace: self
+                .context
+                .trace()
+                .map(|trace| String::from_utf8_lossy(trace).into_owned()),
             created_at: self.now(),
             author: String::new(),
             knowledge_digest: decision.knowledge_digest,
@@ -86,7 +89,13 @@ impl Step<'_, '_> {
             id: &key,
             actor: "",
         };
-        self.audit(about, format!("people are told of decision {}: {title}", decision.decision_id));
+        self.audit(
+            about,
+            format!(
+                "people are told of decision {}: {title}",
+                decision.decision_id
+            ),
+        );
     }
 
     /// Starts a run, unless one of this id was started before.
@@ -102,7 +111,10 @@ impl Step<'_, '_> {
             ..LiveRun::default()
         };
         let by = match run.facts.author.as_str() {
-            "" => format!("decision {}, rule {}", run.facts.decision_id, run.facts.rule_id),
+            "" => format!(
+                "decision {}, rule {}",
+                run.facts.decision_id, run.facts.rule_id
+            ),
             author => format!("{author} by hand"),
         };
         let text = format!("{} asked for by {by}", run.facts.playbook_id);
@@ -112,7 +124,11 @@ impl Step<'_, '_> {
 
     /// Lets a run in once its playbook is known: to work, or into the queue of its service.
     pub(crate) fn admit(&mut self, id: Digest, mut run: LiveRun) {
-        let known = self.state.knowledge.get().by_digest(&run.facts.knowledge_digest);
+        let known = self
+            .state
+            .knowledge
+            .get()
+            .by_digest(&run.facts.knowledge_digest);
         let Some(set) = known else {
             return self.await_knowledge(id, run);
         };
@@ -132,7 +148,10 @@ impl Step<'_, '_> {
 
     /// The decider may have read newer knowledge before this task did: it is waited for, but not for long.
     fn await_knowledge(&mut self, id: Digest, mut run: LiveRun) {
-        let deadline = run.facts.created_at.saturating_add(self.limits.knowledge_wait_ms);
+        let deadline = run
+            .facts
+            .created_at
+            .saturating_add(self.limits.knowledge_wait_ms);
         let now = self.now();
         if now >= deadline {
             let cause = format!(
@@ -142,7 +161,11 @@ impl Step<'_, '_> {
             return self.finish(id, run, None, RunState::Escalated, &cause);
         }
         let first = !self.state.runs.contains(&id);
-        self.wake_at(id, &mut run, deadline.min(now.saturating_add(KNOWLEDGE_POLL_MS)));
+        self.wake_at(
+            id,
+            &mut run,
+            deadline.min(now.saturating_add(KNOWLEDGE_POLL_MS)),
+        );
         if first {
             self.snapshot(&id.hex(), &run, None, String::new());
         }

@@ -137,8 +137,14 @@ mod tests {
 
     #[test]
     fn services_of_one_name_share_a_lane_whatever_its_case() {
-        assert_eq!(lane_key("prod", Some("Cart")), lane_key("prod", Some("cart")));
-        assert_ne!(lane_key("prod", Some("cart")), lane_key("test", Some("cart")));
+        assert_eq!(
+            lane_key("prod", Some("Cart")),
+            lane_key("prod", Some("cart"))
+        );
+        assert_ne!(
+            lane_key("prod", Some("cart")),
+            lane_key("test", Some("cart"))
+        );
         assert_ne!(lane_key("prod", Some("cart")), lane_key("prod", None));
     }
 }

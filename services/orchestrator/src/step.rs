@@ -113,7 +113,8 @@ impl Step<'_, '_> {
 
     /// Sends an action under the run's trace.
     pub(crate) fn send(&mut self, action: &Action, trace: Option<&str>) {
-        self.context.forward_traced(action, trace.map(str::as_bytes));
+        self.context
+            .forward_traced(action, trace.map(str::as_bytes));
     }
 
     /// True if the id was used before: of a live run, an ended one, or something people were told of.
@@ -137,9 +138,14 @@ impl Step<'_, '_> {
         let dropped = self.state.done.expire(now, SWEEP_ENTRIES);
         self.state.cooldowns.expire(now, SWEEP_ENTRIES);
         self.state.budgets.expire(now, SWEEP_ENTRIES);
-        let wait = if dropped == SWEEP_ENTRIES { 0 } else { SWEEP_MS };
+        let wait = if dropped == SWEEP_ENTRIES {
+            0
+        } else {
+            SWEEP_MS
+        };
         if !self.state.done.is_empty() {
-            self.context.set_timer(Clock::Processing, Timer::Sweep, now.saturating_add(wait));
+            self.context
+                .set_timer(Clock::Processing, Timer::Sweep, now.saturating_add(wait));
         }
     }
 

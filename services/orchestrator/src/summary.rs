@@ -18,7 +18,11 @@ const CAUSE: usize = 300;
 pub(crate) fn title(run: &LiveRun, plan: Option<&Plan>, end: RunState) -> String {
     let facts = &run.facts;
     let name = plan.map_or("", |plan| plan.playbook.name.as_str());
-    let name = if name.is_empty() { &facts.playbook_id } else { name };
+    let name = if name.is_empty() {
+        &facts.playbook_id
+    } else {
+        name
+    };
     format!("{name}: {} ({})", words(end), place_of(&facts.alert))
 }
 

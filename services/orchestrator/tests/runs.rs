@@ -59,11 +59,21 @@ fn an_action_carries_what_its_executor_needs() {
     assert_eq!((look.target.as_str(), look.mutating), ("pay", false));
     assert!(look.guards.is_empty());
     let restart = drive.action("restart").clone();
-    assert_eq!((restart.target.as_str(), restart.mutating), ("patient:8080", true));
+    assert_eq!(
+        (restart.target.as_str(), restart.mutating),
+        ("patient:8080", true)
+    );
     assert_eq!(restart.run_id, run);
     assert_eq!(restart.not_after, drive.now + 60_000);
-    let guards: Vec<&str> = restart.guards.iter().map(|guard| guard.guard.as_str()).collect();
-    assert_eq!(guards, ["kill_switch", "autonomy", "freshness", "cooldown", "budget"]);
+    let guards: Vec<&str> = restart
+        .guards
+        .iter()
+        .map(|guard| guard.guard.as_str())
+        .collect();
+    assert_eq!(
+        guards,
+        ["kill_switch", "autonomy", "freshness", "cooldown", "budget"]
+    );
     let spec = drive.spec("restart");
     assert_eq!(spec["method"], "POST");
     assert_eq!(spec["url"], "http://patient:8080/pool/restart");
@@ -77,10 +87,19 @@ fn a_false_condition_skips_and_says_why() {
     let run = drive.trigger("pay");
     drive.answer("look", ResultStatus::Succeeded, "{\"sick\": false}");
     assert_eq!(drive.tasks(&run)[1], TaskState::Skipped);
-    assert!(drive.run(&run).tasks[1].cause.contains("condition is false"));
+    assert!(
+        drive.run(&run).tasks[1]
+            .cause
+            .contains("condition is false")
+    );
     drive.answer("verify", ResultStatus::Succeeded, "");
     assert_eq!(drive.state(&run), RunState::Succeeded);
-    assert!(drive.told("_summary").message.contains("- restart: skipped: condition is false"));
+    assert!(
+        drive
+            .told("_summary")
+            .message
+            .contains("- restart: skipped: condition is false")
+    );
 }
 
 #[test]
@@ -183,7 +202,12 @@ fn what_follows_a_failure_is_what_the_playbook_says() {
     check_failure("continue_with_notification", RunState::Failed, true, true);
     check_failure("send_notification", RunState::Failed, true, true);
     check_failure("escalate", RunState::Escalated, false, true);
-    check_failure("send_notification_and_escalate", RunState::Escalated, false, true);
+    check_failure(
+        "send_notification_and_escalate",
+        RunState::Escalated,
+        false,
+        true,
+    );
 }
 
 /// The mutating task of the healing playbook ends this way.
@@ -193,7 +217,11 @@ fn check_restart(status: ResultStatus, end: RunState, cause: &str) {
     drive.answer("look", ResultStatus::Succeeded, "{\"sick\": true}");
     drive.answer("restart", status, "");
     assert_eq!(drive.state(&run), end, "{status}");
-    assert!(drive.run(&run).tasks[1].cause.contains(cause), "{:?}", drive.run(&run).tasks[1]);
+    assert!(
+        drive.run(&run).tasks[1].cause.contains(cause),
+        "{:?}",
+        drive.run(&run).tasks[1]
+    );
     assert_eq!(drive.tasks(&run)[2], TaskState::Skipped);
     assert_eq!(drive.summaries(&run), 1);
 }
@@ -208,12 +236,18 @@ fn each_kind_of_result_has_its_consequence() {
 
 #[test]
 fn an_unknown_change_is_never_repeated() {
-    let mut drive = Drive::new(&HEAL.replace("    depends_on: [look]", "    depends_on: [look]\n    retry: 5"));
+    let mut drive = Drive::new(&HEAL.replace(
+        "    depends_on: [look]",
+        "    depends_on: [look]\n    retry: 5",
+    ));
     let run = drive.trigger("pay");
     drive.answer("look", ResultStatus::Succeeded, "{\"sick\": true}");
     drive.answer("restart", ResultStatus::Unknown, "");
     drive.pass(3_600_000);
-    assert_eq!(drive.sent(), ["look", "restart", "_notify_restart", "_summary"]);
+    assert_eq!(
+        drive.sent(),
+        ["look", "restart", "_notify_restart", "_summary"]
+    );
     assert_eq!(drive.told("_summary").severity, Severity::Critical);
     assert_eq!(drive.state(&run), RunState::Escalated);
 }
@@ -230,12 +264,19 @@ fn a_change_without_a_result_counts_as_unknown_and_is_not_sent_again() {
     assert_eq!(drive.state(&run), RunState::Running);
     drive.pass(1);
     assert_eq!(drive.state(&run), RunState::Escalated);
-    assert_eq!(drive.sent(), ["look", "restart", "_notify_restart", "_summary"]);
+    assert_eq!(
+        drive.sent(),
+        ["look", "restart", "_notify_restart", "_summary"]
+    );
     let (runs, sent) = (drive.runs.len(), drive.actions.len());
     drive.answer_to(&restart, ResultStatus::Succeeded, "");
     assert_eq!((drive.runs.len(), drive.actions.len()), (runs, sent));
     let last = drive.audit.last().unwrap();
-    assert!(last.summary.contains("nothing waits for"), "{}", last.summary);
+    assert!(
+        last.summary.contains("nothing waits for"),
+        "{}",
+        last.summary
+    );
 }
 
 #[test]
@@ -256,11 +297,18 @@ fn a_run_that_takes_too_long_ends_and_waits_for_what_is_out() {
     drive.answer("a", ResultStatus::Succeeded, "");
     drive.pass(20_000);
     assert_eq!(drive.state(&run), RunState::Running);
-    assert_eq!(drive.tasks(&run), [TaskState::Succeeded, TaskState::Running, TaskState::Skipped]);
+    assert_eq!(
+        drive.tasks(&run),
+        [TaskState::Succeeded, TaskState::Running, TaskState::Skipped]
+    );
     drive.answer("b", ResultStatus::Succeeded, "");
     assert_eq!(drive.state(&run), RunState::TimedOut);
     assert_eq!(drive.sent(), ["a", "b", "_summary"]);
-    assert_eq!(drive.next_due().map(|due| due > drive.now), Some(true), "only the sweep is left");
+    assert_eq!(
+        drive.next_due().map(|due| due > drive.now),
+        Some(true),
+        "only the sweep is left"
+    );
 }
 
 #[test]
@@ -288,7 +336,10 @@ fn runs_of_one_service_take_turns_and_others_do_not_wait() {
 #[test]
 fn a_run_whose_alert_waited_too_long_is_told_and_not_acted_upon() {
     let settings = format!("{}act_within: 1m\n", drive::LIFTED);
-    let mut drive = Drive::with(&[("p.yaml", HEAL), ("settings.yaml", &settings)], Limits::default());
+    let mut drive = Drive::with(
+        &[("p.yaml", HEAL), ("settings.yaml", &settings)],
+        Limits::default(),
+    );
     drive.trigger("pay");
     let second = drive.trigger("pay");
     let third = drive.trigger("pay");
@@ -296,10 +347,18 @@ fn a_run_whose_alert_waited_too_long_is_told_and_not_acted_upon() {
     drive.answer("look", ResultStatus::Failed, "");
     assert_eq!(drive.state(&second), RunState::Refused);
     assert_eq!(drive.state(&third), RunState::Refused);
-    assert!(drive.run(&second).summary.contains("waited too long"), "{}", drive.run(&second).summary);
+    assert!(
+        drive.run(&second).summary.contains("waited too long"),
+        "{}",
+        drive.run(&second).summary
+    );
     assert_eq!(drive.sent(), ["look", "_summary", "_summary", "_summary"]);
     let fourth = drive.trigger("pay");
-    assert_eq!(drive.state(&fourth), RunState::Running, "the service is free again");
+    assert_eq!(
+        drive.state(&fourth),
+        RunState::Running,
+        "the service is free again"
+    );
 }
 
 #[test]
@@ -318,7 +377,11 @@ fn a_full_queue_refuses_and_tells() {
     drive.control(ControlKind::Cancel, &second);
     assert_eq!(drive.state(&second), RunState::Cancelled);
     let fourth = drive.trigger("pay");
-    assert_eq!(drive.state(&fourth), RunState::Queued, "a cancelled run leaves its place");
+    assert_eq!(
+        drive.state(&fourth),
+        RunState::Queued,
+        "a cancelled run leaves its place"
+    );
 }
 
 #[test]
@@ -329,7 +392,12 @@ fn a_missing_playbook_is_told_never_silent() {
     let run = run_id(&decision.decision_id, "PB-Gone").hex();
     assert_eq!(drive.state(&run), RunState::Escalated);
     assert_eq!(drive.sent(), ["_summary"]);
-    assert!(drive.told("_summary").message.contains("no playbook PB-Gone"));
+    assert!(
+        drive
+            .told("_summary")
+            .message
+            .contains("no playbook PB-Gone")
+    );
 }
 
 #[test]
@@ -423,7 +491,10 @@ fn ended_runs_are_forgotten_after_the_retention() {
     assert_eq!(drive.task().state().done.len(), 20);
     drive.pass(840_000);
     let state = drive.task().state();
-    assert_eq!((state.done.len(), state.runs.len(), state.lanes.0.len()), (0, 0, 0));
+    assert_eq!(
+        (state.done.len(), state.runs.len(), state.lanes.0.len()),
+        (0, 0, 0)
+    );
     assert_eq!(drive.next_due(), None);
 }
 
@@ -433,7 +504,14 @@ fn a_long_output_is_cut_in_the_snapshot_and_whole_for_later_tasks() {
     let run = drive.trigger("pay");
     let output = format!("{{\"sick\": true, \"log\": \"{}\"}}", "x".repeat(40_000));
     drive.answer("look", ResultStatus::Succeeded, &output);
-    assert_eq!(drive.sent(), ["look", "restart"], "the condition could read it");
+    assert_eq!(
+        drive.sent(),
+        ["look", "restart"],
+        "the condition could read it"
+    );
     let shown = drive.run(&run).tasks[0].output.clone().unwrap();
-    assert!(shown.len() < 16 * 1024 && shown.contains("\"cut\":true"), "{shown}");
+    assert!(
+        shown.len() < 16 * 1024 && shown.contains("\"cut\":true"),
+        "{shown}"
+    );
 }

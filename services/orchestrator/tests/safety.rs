@@ -29,15 +29,32 @@ fn check_refused(mut drive: Drive, guard: &str, end: RunState) {
     assert_eq!(sent, ["_notify_act", "_summary"]);
     assert_eq!(drive.state(&run), end);
     let cause = format!("refused by {guard}: ");
-    assert!(drive.run(&run).tasks[0].cause.contains(&cause), "{:?}", drive.run(&run).tasks[0]);
+    assert!(
+        drive.run(&run).tasks[0].cause.contains(&cause),
+        "{:?}",
+        drive.run(&run).tasks[0]
+    );
     assert!(drive.told("_notify_act").message.contains(&cause));
-    assert!(drive.audit.iter().any(|entry| entry.summary.contains(&cause)));
+    assert!(
+        drive
+            .audit
+            .iter()
+            .any(|entry| entry.summary.contains(&cause))
+    );
 }
 
 #[test]
 fn an_observing_playbook_changes_nothing() {
-    check_refused(Drive::new(&playbook("observe", "abort")), "autonomy", RunState::Refused);
-    check_refused(Drive::new(&playbook("observe", "escalate")), "autonomy", RunState::Escalated);
+    check_refused(
+        Drive::new(&playbook("observe", "abort")),
+        "autonomy",
+        RunState::Refused,
+    );
+    check_refused(
+        Drive::new(&playbook("observe", "escalate")),
+        "autonomy",
+        RunState::Escalated,
+    );
 }
 
 #[test]
@@ -66,7 +83,10 @@ fn a_refusal_goes_on_where_the_playbook_says_so() {
 
 fn with_settings(settings: &str) -> Drive {
     let text = playbook("automatic", "abort");
-    Drive::with(&[("p.yaml", &text), ("settings.yaml", settings)], Limits::default())
+    Drive::with(
+        &[("p.yaml", &text), ("settings.yaml", settings)],
+        Limits::default(),
+    )
 }
 
 fn run_through(drive: &mut Drive, service: &str) {
@@ -108,7 +128,10 @@ fn a_domain_has_a_budget() {
         run_through(&mut drive, "pay");
         drive.pass(150_000);
     }
-    assert_eq!(drive.sent().iter().filter(|task| **task == "act").count(), 4);
+    assert_eq!(
+        drive.sent().iter().filter(|task| **task == "act").count(),
+        4
+    );
 }
 
 #[test]
@@ -117,7 +140,10 @@ fn a_lifted_budget_lets_everything_pass_and_keeps_nothing() {
     for _ in 0..50 {
         run_through(&mut drive, "pay");
     }
-    assert_eq!(drive.sent().iter().filter(|task| **task == "act").count(), 50);
+    assert_eq!(
+        drive.sent().iter().filter(|task| **task == "act").count(),
+        50
+    );
     let state = drive.task().state();
     assert!(state.budgets.is_empty() && state.cooldowns.is_empty());
 }
@@ -139,7 +165,11 @@ tasks:
     drive.pass(60_001);
     drive.answer("wait", ResultStatus::Succeeded, "");
     assert_eq!(drive.state(&run), RunState::Refused);
-    assert!(drive.run(&run).tasks[1].cause.contains("refused by freshness"));
+    assert!(
+        drive.run(&run).tasks[1]
+            .cause
+            .contains("refused by freshness")
+    );
 
     let run = drive.trigger("pay");
     drive.answer("wait", ResultStatus::Succeeded, "");
@@ -163,7 +193,11 @@ tasks:
     drive.publish(&[("p.yaml", &text.replace("automatic", "observe"))]);
     drive.answer("look", ResultStatus::Succeeded, "");
     assert_eq!(drive.tasks(&run), [TaskState::Succeeded, TaskState::Failed]);
-    assert!(drive.run(&run).tasks[1].cause.contains("refused by autonomy"));
+    assert!(
+        drive.run(&run).tasks[1]
+            .cause
+            .contains("refused by autonomy")
+    );
 }
 
 #[test]
@@ -196,7 +230,10 @@ fn a_pause_lets_runs_wait() {
 
 #[test]
 fn an_attempt_that_a_guard_stops_halfway_is_not_sent() {
-    let text = playbook("automatic", "abort").replace("type: API_Call, action: POST", "retry: 3, type: API_Call, action: POST");
+    let text = playbook("automatic", "abort").replace(
+        "type: API_Call, action: POST",
+        "retry: 3, type: API_Call, action: POST",
+    );
     let mut drive = Drive::new(&text);
     let run = drive.trigger("pay");
     drive.answer("act", ResultStatus::Failed, "");
@@ -217,9 +254,15 @@ tasks:
     let mut drive = Drive::new(text);
     let mut decision = drive.decision("pay", "PB");
     if let Some(alert) = &mut decision.alert {
-        alert.labels.insert("pod".to_owned(), "x/../../shutdown?now={{ 7*7 }}".to_owned());
+        alert.labels.insert(
+            "pod".to_owned(),
+            "x/../../shutdown?now={{ 7*7 }}".to_owned(),
+        );
     }
     drive.feed(DECISIONS, &decision);
     let path = drive.spec("act")["path"].clone();
-    assert_eq!(path, "/pods/x%2F..%2F..%2Fshutdown%3Fnow%3D%7B%7B%207%2A7%20%7D%7D/restart");
+    assert_eq!(
+        path,
+        "/pods/x%2F..%2F..%2Fshutdown%3Fnow%3D%7B%7B%207%2A7%20%7D%7D/restart"
+    );
 }

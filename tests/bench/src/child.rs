@@ -31,10 +31,16 @@ impl Child {
     /// If it cannot be started.
     pub fn start(dir: &Path, name: &str, args: &[String]) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(args).env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()));
+        command.args(args).env(
+            "RUST_LOG",
+            std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()),
+        );
         // Each has a log of its own: one that is started again is ready when it says so again.
         static STARTED: AtomicU64 = AtomicU64::new(0);
-        let log = dir.join(format!("{}-{name}.log", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let log = dir.join(format!(
+            "{}-{name}.log",
+            STARTED.fetch_add(1, Ordering::Relaxed)
+        ));
         let started = Instant::now();
         Ok(Self {
             process: Proc::start(name, command, &log)?,
@@ -46,14 +52,32 @@ impl Child {
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn stages(dir: &Path, scene: &Scene, stages: &[&str], instance: &str, further: &[&str]) -> Result<Self> {
-        let mut args: Vec<String> = ["stages", "--bootstrap", &scene.bootstrap, "--prefix", &scene.prefix, "--instance", instance]
-            .iter()
-            .map(|arg| (*arg).to_owned())
-            .collect();
+    pub fn stages(
+        dir: &Path,
+        scene: &Scene,
+        stages: &[&str],
+        instance: &str,
+        further: &[&str],
+    ) -> Result<Self> {
+        let mut args: Vec<String> = [
+            "stages",
+            "--bootstrap",
+            &scene.bootstrap,
+            "--prefix",
+            &scene.prefix,
+            "--instance",
+            instance,
+        ]
+        .iter()
+        .map(|arg| (*arg).to_owned())
+        .collect();
         args.extend(further.iter().map(|arg| (*arg).to_owned()));
         args.push(stages.join(","));
-        Self::start(dir, &format!("{}{}-{instance}", scene.prefix, stages.join("+")), &args)
+        Self::start(
+            dir,
+            &format!("{}{}-{instance}", scene.prefix, stages.join("+")),
+            &args,
+        )
     }
 
     /// Waits until it has its partitions.
@@ -74,7 +98,10 @@ impl Child {
             bail!(self.process.ended(status));
         }
         let log = self.process.log_text();
-        let line = log.lines().rev().find_map(|line| line.strip_prefix(MEASURED));
+        let line = log
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(MEASURED));
         let line = line.with_context(|| format!("{} has measured nothing", self.process.name()))?;
         Ok(serde_json::from_str(line)?)
     }

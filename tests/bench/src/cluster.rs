@@ -40,7 +40,14 @@ impl Scene {
         let installation = Installation::on_one_broker(prefix, partitions);
         let mut specs: Vec<(String, i32, BTreeMap<String, String>)> = topic_specs(&installation)
             .into_iter()
-            .map(|TopicSpec { name, partitions, config, .. }| (name, partitions, config))
+            .map(
+                |TopicSpec {
+                     name,
+                     partitions,
+                     config,
+                     ..
+                 }| (name, partitions, config),
+            )
             .collect();
         for topic in further {
             specs.push((scene.name(topic), partitions, settings_of(topic)));
@@ -49,7 +56,9 @@ impl Scene {
             .iter()
             .map(|(name, partitions, config)| {
                 let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
-                config.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+                config
+                    .iter()
+                    .fold(topic, |topic, (key, value)| topic.set(key, value))
             })
             .collect();
         let created = block_on(scene.admin()?.create_topics(&topics, &AdminOptions::new()))??;
@@ -155,8 +164,15 @@ fn settings_of(topic: &str) -> BTreeMap<String, String> {
         ("min.cleanable.dirty.ratio", "0.3"),
         ("segment.bytes", "33554432"),
     ];
-    let settings = if topic.ends_with("-changelog") { &compacted[..] } else { &[] };
-    settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    let settings = if topic.ends_with("-changelog") {
+        &compacted[..]
+    } else {
+        &[]
+    };
+    settings
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// Puts records in.
@@ -169,7 +185,13 @@ impl Feeder {
     ///
     /// # Errors
     /// If it cannot be queued.
-    pub fn send(&self, topic: &str, key: &[u8], value: &[u8], headers: &[(&str, &str)]) -> Result<()> {
+    pub fn send(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Result<()> {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).key(key).payload(value);
         if !headers.is_empty() {
             let mut owned = rdkafka::message::OwnedHeaders::new_with_capacity(headers.len());
@@ -181,7 +203,9 @@ impl Feeder {
             }
             record = record.headers(owned);
         }
-        self.producer.send(record).map_err(|(error, _)| error.into())
+        self.producer
+            .send(record)
+            .map_err(|(error, _)| error.into())
     }
 
     /// Serves the client without waiting.
@@ -194,7 +218,9 @@ impl Feeder {
     /// # Errors
     /// If that takes more than a minute.
     pub fn flush(&self) -> Result<()> {
-        self.producer.flush(Duration::from_secs(60)).context("the broker did not take the input in time")
+        self.producer
+            .flush(Duration::from_secs(60))
+            .context("the broker did not take the input in time")
     }
 }
 
@@ -216,6 +242,8 @@ impl Ends {
 }
 
 fn block_on<F: Future>(future: F) -> Result<F::Output> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     Ok(runtime.block_on(future))
 }

@@ -63,7 +63,9 @@ pub fn copy(args: &CopyArgs) -> Result<Measured> {
     let mut assignment = TopicPartitionList::new();
     for partition in 0..args.partitions {
         assignment.add_partition_offset(&args.from, partition, Offset::Beginning)?;
-        copier.next.add_partition_offset(&args.from, partition, Offset::Offset(0))?;
+        copier
+            .next
+            .add_partition_offset(&args.from, partition, Offset::Offset(0))?;
     }
     let before = Reading::now();
     copier.consumer.assign(&assignment)?;
@@ -77,13 +79,18 @@ pub fn copy(args: &CopyArgs) -> Result<Measured> {
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
                     copier.forward(&message, &args.to)?;
-                    let mut next = copier.next.find_partition(&args.from, message.partition()).context("partition")?;
+                    let mut next = copier
+                        .next
+                        .find_partition(&args.from, message.partition())
+                        .context("partition")?;
                     next.set_offset(Offset::Offset(message.offset() + 1))?;
                     batch += 1;
                     moved = Instant::now();
                 }
                 Some(Err(error)) => return Err(error.into()),
-                None if moved.elapsed() > CALL => bail!("nothing came after {} records", copied + batch),
+                None if moved.elapsed() > CALL => {
+                    bail!("nothing came after {} records", copied + batch)
+                }
                 None => {}
             }
         }
@@ -174,7 +181,8 @@ impl Copier {
     fn commit(&self) -> Result<()> {
         if self.transactional {
             let metadata = self.consumer.group_metadata().context("no group")?;
-            self.producer.send_offsets_to_transaction(&self.next, &metadata, CALL)?;
+            self.producer
+                .send_offsets_to_transaction(&self.next, &metadata, CALL)?;
             self.producer.commit_transaction(CALL)?;
         } else {
             self.producer.flush(CALL)?;

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use prunella_knowledge::{check, digest_of};
+use prunella_schemas::{AvroRecord, KnowledgeFile, KnowledgeRecord, encode};
 
-use crate::cluster::Scene;
+use crate::cluster::{Feeder, Scene};
 use crate::payload::{Alert, NOISE, TRIGGER};
-
-
 
 /// What an alert's name is.
 #[derive(Clone, Copy, Debug)]
@@ -19,14 +19,20 @@ pub struct Mix {
 /// One alert in so many starts a run.
 #[must_use]
 pub fn every(one_in: u64) -> Mix {
-    Mix { one_in: one_in.max(1) }
+    Mix {
+        one_in: one_in.max(1),
+    }
 }
 
 impl Mix {
     /// Name of the alert of this number.
     #[must_use]
     pub fn name(self, number: u64) -> &'static str {
-        if number.is_multiple_of(self.one_in) { TRIGGER } else { NOISE }
+        if number.is_multiple_of(self.one_in) {
+            TRIGGER
+        } else {
+            NOISE
+        }
     }
 
     /// How many of these start a run.
@@ -34,6 +40,63 @@ impl Mix {
     pub fn triggers(self, numbers: &Range<u64>) -> u64 {
         numbers.end.div_ceil(self.one_in) - numbers.start.div_ceil(self.one_in)
     }
+}
+
+/// The rules and the playbook of the benchmark: every alert named [`TRIGGER`] starts a run of one call to the
+/// target, budgets and cooldowns lifted.
+fn files(target: &str) -> Vec<KnowledgeFile> {
+    let file = |path: &str, text: String| KnowledgeFile {
+        path: path.to_owned(),
+        text,
+    };
+    let playbook = format!(
+        "playbook_id: PB-Bench\nautonomy: automatic\ntasks:\n  - id: call\n    type: API_Call\n    \
+         action: POST http://{target}/act\n    target: \"{{{{ alert.service_name }}}}\"\n"
+    );
+    let rules = format!("rules:\n  - {{id: BENCH, alert_name: {TRIGGER}, severity: Critical, playbook: PB-Bench}}\n");
+    let settings = "settings: {budget_actions: 1000000, budget_within: 1s, cooldown: 1ms, cooldown_max: 1ms}\n";
+    vec![
+        file("playbook.yaml", playbook),
+        file("rules.yaml", rules),
+        file("settings.yaml", settings.to_owned()),
+    ]
+}
+
+/// Puts the knowledge of the benchmark in force.
+///
+/// # Errors
+/// If the broker does not take it.
+pub fn knowledge(scene: &Scene, target: &str) -> Result<()> {
+    let files = files(target);
+    if let Some(mistake) = check(&files).into_iter().find(prunella_knowledge::Diagnostic::is_error) {
+        return Err(anyhow!("the benchmark's own knowledge is wrong: {mistake}"));
+    }
+    let content = KnowledgeRecord {
+        digest: digest_of(&files),
+        files,
+        author: "bench".to_owned(),
+        at: prunella_runtime::wall_millis(),
+        ..KnowledgeRecord::default()
+    };
+    let manifest = KnowledgeRecord {
+        files: Vec::new(),
+        ..content.clone()
+    };
+    let feeder = scene.producer()?;
+    let topic = scene.name("knowledge");
+    feeder.send(&topic, content.digest.as_bytes(), &bytes(&content)?, &[])?;
+    feeder.send(&topic, b"active", &bytes(&manifest)?, &[])?;
+    feeder.flush()
+}
+
+/// The bytes of a record.
+///
+/// # Errors
+/// If it does not fit its schema.
+pub fn bytes<T: AvroRecord>(record: &T) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    encode(record, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Puts raw alerts of these numbers in as fast as the broker takes them.
@@ -58,7 +121,13 @@ pub fn raw_alerts(scene: &Scene, topic: &str, numbers: Range<u64>, mix: Mix) -> 
 ///
 /// # Errors
 /// If the broker does not take them.
-pub fn at_rate(scene: &Scene, topic: &str, numbers: Range<u64>, rate: u64, begun: Instant) -> Result<()> {
+pub fn at_rate(
+    scene: &Scene,
+    topic: &str,
+    numbers: Range<u64>,
+    rate: u64,
+    begun: Instant,
+) -> Result<()> {
     let feeder = scene.producer()?;
     let topic = scene.name(topic);
     let stamp = stamp();
@@ -81,7 +150,13 @@ pub fn due(index: u64, rate: u64) -> Duration {
     Duration::from_nanos(index * 1_000_000_000 / rate.max(1))
 }
 
-fn send(feeder: &crate::cluster::Feeder, topic: &str, number: u64, mix: Mix, stamp: &Stamp) -> Result<()> {
+fn send(
+    feeder: &Feeder,
+    topic: &str,
+    number: u64,
+    mix: Mix,
+    stamp: &Stamp,
+) -> Result<()> {
     let alert = Alert {
         number,
         name: mix.name(number),
@@ -93,7 +168,12 @@ fn send(feeder: &crate::cluster::Feeder, topic: &str, number: u64, mix: Mix, sta
         ("content-type", "application/json"),
         ("prunella.received-at", received.as_str()),
     ];
-    feeder.send(topic, alert.key().as_bytes(), alert.payload().as_bytes(), &headers)
+    feeder.send(
+        topic,
+        alert.key().as_bytes(),
+        alert.payload().as_bytes(),
+        &headers,
+    )
 }
 
 struct Stamp {
@@ -116,7 +196,11 @@ fn rfc3339(seconds: i64) -> String {
     let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
@@ -125,6 +209,11 @@ fn rfc3339(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_knowledge_of_the_benchmark_has_no_mistake() {
+        assert_eq!(check(&files("127.0.0.1:8080")), []);
+    }
 
     #[test]
     fn a_rate_is_spread_evenly() {
@@ -137,8 +226,15 @@ mod tests {
     fn a_mix_knows_how_many_runs_it_starts() {
         for (one_in, numbers) in [(1, 0..10), (100, 0..200_000), (3, 4..11), (100, 1..100)] {
             let mix = every(one_in);
-            let counted = numbers.clone().filter(|number| mix.name(*number) == TRIGGER).count();
-            assert_eq!(mix.triggers(&numbers), counted as u64, "{one_in} {numbers:?}");
+            let counted = numbers
+                .clone()
+                .filter(|number| mix.name(*number) == TRIGGER)
+                .count();
+            assert_eq!(
+                mix.triggers(&numbers),
+                counted as u64,
+                "{one_in} {numbers:?}"
+            );
         }
     }
 

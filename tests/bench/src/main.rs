@@ -4,16 +4,21 @@
 //! its own (the hidden subcommands), so that their processor time is theirs alone; the load generator and the HTTP
 //! server that actions go to are in this one.
 
+mod backlog;
 mod child;
 mod cluster;
 mod copy;
+mod effects;
 mod feed;
+mod latency;
 mod meter;
 mod options;
 mod payload;
+mod recovery;
 mod relay;
 mod report;
 mod stages;
+mod target;
 mod throughput;
 mod worker;
 
@@ -69,7 +74,11 @@ fn main() -> ExitCode {
 }
 
 fn tell(measured: &Measured) -> Result<()> {
-    worker::say(&format!("{}{}", child::MEASURED, serde_json::to_string(measured)?))
+    worker::say(&format!(
+        "{}{}",
+        child::MEASURED,
+        serde_json::to_string(measured)?
+    ))
 }
 
 fn measure(args: &RunArgs) -> Result<()> {
@@ -77,7 +86,10 @@ fn measure(args: &RunArgs) -> Result<()> {
         Some(_) => None,
         None => Some(start_broker()?),
     };
-    let bootstrap = args.bootstrap.as_deref().or(cluster.as_ref().map(KafkaCluster::bootstrap));
+    let bootstrap = args
+        .bootstrap
+        .as_deref()
+        .or(cluster.as_ref().map(KafkaCluster::bootstrap));
     let options = args.options(bootstrap.context("no broker")?);
     let logs = tempfile::tempdir()?;
     let mut report = Report::default();
@@ -85,7 +97,8 @@ fn measure(args: &RunArgs) -> Result<()> {
     // What was measured before something failed is worth seeing too.
     print!("\n{}", report.table());
     if let Some(path) = &args.json {
-        std::fs::write(path, format!("{:#}\n", report.json())).with_context(|| format!("write {}", path.display()))?;
+        std::fs::write(path, format!("{:#}\n", report.json()))
+            .with_context(|| format!("write {}", path.display()))?;
         println!("all figures: {}", path.display());
     }
     outcome
@@ -107,7 +120,9 @@ fn measure_parts(options: &Options, logs: &Path, report: &mut Report) -> Result<
         eprintln!("{part:?}");
         match part {
             Part::Stages => throughput::run(options, logs, report)?,
-            Part::Latency | Part::Backlog | Part::Recovery => {}
+            Part::Latency => latency::run(options, logs, report)?,
+            Part::Backlog => backlog::run(options, logs, report)?,
+            Part::Recovery => recovery::run(options, logs, report)?,
         }
     }
     Ok(())

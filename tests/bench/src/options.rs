@@ -86,7 +86,11 @@ impl RunArgs {
         let all = [Part::Stages, Part::Latency, Part::Backlog, Part::Recovery];
         let wanted = |part: &Part| self.only.is_empty() || self.only.contains(part);
         let keys = if self.keys.is_empty() {
-            if self.quick { vec![100_000] } else { vec![100_000, 1_000_000] }
+            if self.quick {
+                vec![100_000]
+            } else {
+                vec![100_000, 1_000_000]
+            }
         } else {
             self.keys.clone()
         };

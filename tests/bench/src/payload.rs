@@ -35,9 +35,11 @@ impl Alert<'_> {
             starts_at,
         } = self;
         let service = service_of(*number);
+        // What is critical and has no rule is told to people, which would be work of its own.
+        let severity = if *name == TRIGGER { "critical" } else { "warning" };
         let cluster = format!("cluster-{:02}", number % DOMAINS);
         format!(
-            r#"{{"receiver":"prunella","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"{name}","service":"{service}","severity":"critical","cluster":"{cluster}","instance":"10.{a}.{b}.{c}:9100","job":"node","namespace":"shop","pod":"{service}-7d9f8b6c5-x2x{number}"}},"annotations":{{"summary":"{service} answers slowly","description":"the 99th percentile of {service} has been over 500 ms for five minutes","runbook_url":"https://runbooks.example.com/{name}","value":"731.25"}},"startsAt":"{starts_at}","endsAt":"0001-01-01T00:00:00Z","generatorURL":"https://prometheus.example.com/graph?g0.expr=latency_seconds","fingerprint":"{number:016x}"}}],"groupLabels":{{"alertname":"{name}"}},"commonLabels":{{"alertname":"{name}","cluster":"{cluster}","severity":"critical"}},"commonAnnotations":{{}},"externalURL":"https://alertmanager.example.com","version":"4","groupKey":"{{}}:{{alertname=\"{name}\"}}","truncatedAlerts":0}}"#,
+            r#"{{"receiver":"prunella","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"{name}","service":"{service}","severity":"{severity}","cluster":"{cluster}","instance":"10.{a}.{b}.{c}:9100","job":"node","namespace":"shop","pod":"{service}-7d9f8b6c5-x2x{number}"}},"annotations":{{"summary":"{service} answers slowly","description":"the 99th percentile of {service} has been over 500 ms for five minutes","runbook_url":"https://runbooks.example.com/{name}","value":"731.25"}},"startsAt":"{starts_at}","endsAt":"0001-01-01T00:00:00Z","generatorURL":"https://prometheus.example.com/graph?g0.expr=latency_seconds","fingerprint":"{number:016x}"}}],"groupLabels":{{"alertname":"{name}"}},"commonLabels":{{"alertname":"{name}","cluster":"{cluster}","severity":"{severity}"}},"commonAnnotations":{{}},"externalURL":"https://alertmanager.example.com","version":"4","groupKey":"{{}}:{{alertname=\"{name}\"}}","truncatedAlerts":0}}"#,
             a = number >> 16 & 255,
             b = number >> 8 & 255,
             c = number & 255,
@@ -57,6 +59,15 @@ pub fn number_of(service: &str) -> Option<u64> {
     service.strip_prefix("svc-")?.parse().ok()
 }
 
+/// The number of the alert that this payload is.
+#[must_use]
+pub fn number_in(payload: &[u8]) -> Option<u64> {
+    const BEFORE: &[u8] = b"\"service\":\"";
+    let at = payload.windows(BEFORE.len()).position(|window| window == BEFORE)?;
+    let service = payload[at + BEFORE.len()..].split(|byte| *byte == b'"').next()?;
+    number_of(std::str::from_utf8(service).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +83,7 @@ mod tests {
         assert!((900..1_300).contains(&payload.len()), "{}", payload.len());
         let json: serde_json::Value = serde_json::from_str(&payload).unwrap();
         assert_eq!(json["alerts"][0]["labels"]["service"], service_of(123_456));
+        assert_eq!(number_in(payload.as_bytes()), Some(123_456));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Stages that do nothing of their own: what they cost is the runtime's.
 
 use prunella_stream::{
-    Context, FromRecord, HashStore, Processor, Record, Rejection, io as stage_io, state as stage_state,
+    Context, FromRecord, HashStore, Processor, Record, Rejection, io as stage_io,
+    state as stage_state,
 };
 
 /// A record as it came.
@@ -90,8 +91,19 @@ relay!(
 pub const RELAY_TOPICS: &[&str] = &["relayed", "relay-changelog", "plain-relay-changelog"];
 /// Topics of the chain.
 pub const CHAIN_TOPICS: &[&str] = &[
-    "hop-0", "hop-1", "hop-2", "hop-3", "hop-4", "hop-0.dlq", "hop-1.dlq", "hop-2.dlq", "hop-3.dlq",
-    "hop-1-changelog", "hop-2-changelog", "hop-3-changelog", "hop-4-changelog",
+    "hop-0",
+    "hop-1",
+    "hop-2",
+    "hop-3",
+    "hop-4",
+    "hop-0.dlq",
+    "hop-1.dlq",
+    "hop-2.dlq",
+    "hop-3.dlq",
+    "hop-1-changelog",
+    "hop-2-changelog",
+    "hop-3-changelog",
+    "hop-4-changelog",
 ];
 /// Topics of the tally.
 pub const TALLY_TOPICS: &[&str] = &["tally-in", "tally-in.dlq", "tally-out", "tally-changelog"];

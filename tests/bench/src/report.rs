@@ -69,14 +69,20 @@ impl Row {
     /// With this figure and what it should be.
     #[must_use]
     pub fn with_target(mut self, label: &'static str, value: f64, target: Option<Target>) -> Self {
-        self.figures.push(Figure { label, value, target });
+        self.figures.push(Figure {
+            label,
+            value,
+            target,
+        });
         self
     }
 
     fn misses(&self) -> impl Iterator<Item = &Figure> {
-        self.figures
-            .iter()
-            .filter(|figure| figure.target.is_some_and(|target| !target.is_met(figure.value)))
+        self.figures.iter().filter(|figure| {
+            figure
+                .target
+                .is_some_and(|target| !target.is_met(figure.value))
+        })
     }
 }
 
@@ -89,8 +95,11 @@ pub struct Report {
 impl Report {
     /// Adds a row, and shows it at once: a run takes minutes.
     pub fn add(&mut self, row: Row) {
-        let figures: Vec<String> =
-            row.figures.iter().map(|figure| format!("{} {}", figure.label, shown(figure))).collect();
+        let figures: Vec<String> = row
+            .figures
+            .iter()
+            .map(|figure| format!("{} {}", figure.label, shown(figure)))
+            .collect();
         eprintln!("  {}: {}", row.name, figures.join("  "));
         self.rows.push(row);
     }
@@ -109,13 +118,18 @@ impl Report {
             .rows
             .iter()
             .flat_map(|row| {
-                row.misses().map(move |figure| format!("{}: {} {}", row.name, figure.label, shown(figure)))
+                row.misses()
+                    .map(move |figure| format!("{}: {} {}", row.name, figure.label, shown(figure)))
             })
             .collect();
         let verdict = if missed.is_empty() {
             "every target is met\n".to_owned()
         } else {
-            format!("targets missed ({}):\n  {}\n", missed.len(), missed.join("\n  "))
+            format!(
+                "targets missed ({}):\n  {}\n",
+                missed.len(),
+                missed.join("\n  ")
+            )
         };
         out.push_str(&verdict);
         out
@@ -148,7 +162,9 @@ fn table_of(part: &str, rows: &[&Row], out: &mut String) {
         }
     }
     let mut lines = vec![
-        std::iter::once(part.to_owned()).chain(labels.iter().map(|label| (*label).to_owned())).collect::<Vec<_>>(),
+        std::iter::once(part.to_owned())
+            .chain(labels.iter().map(|label| (*label).to_owned()))
+            .collect::<Vec<_>>(),
     ];
     for row in rows {
         let cells = labels.iter().map(|label| {
@@ -157,7 +173,13 @@ fn table_of(part: &str, rows: &[&Row], out: &mut String) {
         });
         lines.push(std::iter::once(row.name.clone()).chain(cells).collect());
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..=labels.len()).map(width).collect();
     for line in &lines {
         let _ = write!(out, "{:<width$}", line[0], width = widths[0]);

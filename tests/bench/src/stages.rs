@@ -26,7 +26,17 @@ pub fn stage(name: &str) -> Result<StageSpec> {
         "hop-3" => of::<Hop3>(),
         "hop-4" => of::<Hop4>(),
         "tally" => of::<Tally>(),
-        _ => bail!("there is no stage `{name}`"),
+        _ => {
+            let Some(stage) = prunella_pipeline::stage(name) else {
+                bail!("there is no stage `{name}`");
+            };
+            StageSpec {
+                app: stage.app,
+                sources: stage.sources,
+                sinks: stage.sinks,
+                make: Arc::new(stage.make),
+            }
+        }
     })
 }
 

@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use prunella_runtime::{Broadcast, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig};
+use prunella_runtime::{
+    Broadcast, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::meter::{Reading, peak_memory_mib};
+use crate::effects::Effects;
+use crate::meter::{Reading, peak_memory_mib, processor_time_by_thread};
 use crate::stages;
 
 /// How often a worker looks at its own metrics.
@@ -34,6 +37,8 @@ pub struct Measured {
     pub transactions: BTreeMap<String, u64>,
     /// From closing a transaction to its fold in milliseconds on average, by stage.
     pub commit_ms: BTreeMap<String, f64>,
+    /// Processor time since the process began in microseconds, by name of thread.
+    pub threads: BTreeMap<String, u64>,
 }
 
 /// Runs stages until told to end or done.
@@ -80,15 +85,30 @@ pub fn run(args: &StagesArgs) -> Result<Measured> {
     };
     let config = RuntimeConfig {
         instance: args.instance.clone(),
-        guarantee: if args.at_least_once { Guarantee::AtLeastOnce } else { Guarantee::ExactlyOnce },
+        guarantee: if args.at_least_once {
+            Guarantee::AtLeastOnce
+        } else {
+            Guarantee::ExactlyOnce
+        },
         session_timeout_ms: args.session_timeout_ms,
         commit_interval_ms: args.commit_interval_ms,
         ..RuntimeConfig::default()
     };
-    let specs = args.stages.iter().map(|name| stages::stage(name)).collect::<Result<Vec<_>>>()?;
+    let specs = args
+        .stages
+        .iter()
+        .map(|name| stages::stage(name))
+        .collect::<Result<Vec<_>>>()?;
     let metrics = Arc::new(Metrics::default());
     let broadcast = Broadcast::new(&[]);
-    let runtime = Runtime::start(&kafka, config, specs, broadcast, Arc::new(NoEffects), Arc::clone(&metrics))?;
+    let runtime = Runtime::start(
+        &kafka,
+        config,
+        specs,
+        broadcast,
+        Arc::new(NoEffects),
+        Arc::clone(&metrics),
+    )?;
     let measured = watch(&runtime, &metrics, args.until);
     runtime.stop();
     measured
@@ -121,7 +141,10 @@ fn watch(runtime: &Runtime, metrics: &Metrics, until: u64) -> Result<Measured> {
             break;
         }
         if until > 0 && quiet > Duration::from_mins(1) {
-            bail!("{} records of {until} were processed, then nothing came", last.0.records());
+            bail!(
+                "{} records of {until} were processed, then nothing came",
+                last.0.records()
+            );
         }
         std::thread::sleep(LOOK);
     }
@@ -154,7 +177,9 @@ fn stop_flag() -> Arc<AtomicBool> {
 
 fn wait_for_sigterm() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         signal(SignalKind::terminate())?.recv().await;
         Ok(())
@@ -183,12 +208,20 @@ impl Counts {
             let number: f64 = value.parse().unwrap_or(0.0);
             let stage = stage.to_owned();
             match series.split('{').next() {
-                Some("prunella_records_total") => *counts.records.entry(stage).or_default() += number as u64,
-                Some("prunella_transactions_total") if label(series, "outcome") == Some("committed") => {
+                Some("prunella_records_total") => {
+                    *counts.records.entry(stage).or_default() += number as u64
+                }
+                Some("prunella_transactions_total")
+                    if label(series, "outcome") == Some("committed") =>
+                {
                     *counts.transactions.entry(stage).or_default() += number as u64;
                 }
-                Some("prunella_commit_seconds_sum") => drop(counts.commit_sum.insert(stage, number)),
-                Some("prunella_commit_seconds_count") => drop(counts.commit_count.insert(stage, number)),
+                Some("prunella_commit_seconds_sum") => {
+                    drop(counts.commit_sum.insert(stage, number))
+                }
+                Some("prunella_commit_seconds_count") => {
+                    drop(counts.commit_count.insert(stage, number))
+                }
                 _ => {}
             }
         }
@@ -206,7 +239,12 @@ impl Counts {
     fn measured(&self, begun: Reading, ended: Reading) -> Measured {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let mean = |(stage, sum): (&String, &f64)| {
-            let count = self.commit_count.get(stage).copied().unwrap_or(0.0).max(1.0);
+            let count = self
+                .commit_count
+                .get(stage)
+                .copied()
+                .unwrap_or(0.0)
+                .max(1.0);
             (stage.clone(), sum / count * 1_000.0)
         };
         Measured {
@@ -216,6 +254,7 @@ impl Counts {
             peak_memory_mib: peak_memory_mib(),
             transactions: self.transactions.clone(),
             commit_ms: self.commit_sum.iter().map(mean).collect(),
+            threads: processor_time_by_thread(),
         }
     }
 }

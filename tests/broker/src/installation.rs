@@ -55,9 +55,12 @@ impl Installation {
                 }
             })
             .collect();
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", bootstrap).create()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let outcomes = runtime.block_on(admin.create_topics(&topics, &AdminOptions::new()))?;
         for outcome in outcomes {
             outcome.map_err(|(topic, code)| anyhow::anyhow!("topic {topic}: {code}"))?;
@@ -76,7 +79,8 @@ impl Installation {
     /// # Errors
     /// If the broker does not take them.
     pub fn produce(&self, keys: usize, each: usize) -> Result<()> {
-        let records = (0..each).flat_map(|_| (0..keys).map(|key| (format!("k{key}"), "count".to_owned())));
+        let records =
+            (0..each).flat_map(|_| (0..keys).map(|key| (format!("k{key}"), "count".to_owned())));
         self.produce_records(records)
     }
 
@@ -96,7 +100,9 @@ impl Installation {
             let sent = producer.send(BaseRecord::to(&topic).key(&key).payload(&value));
             sent.map_err(|(error, _)| error)?;
         }
-        producer.flush(Duration::from_secs(60)).context("flushing the input")
+        producer
+            .flush(Duration::from_secs(60))
+            .context("flushing the input")
     }
 
     /// Starts a ledger process.
@@ -106,7 +112,14 @@ impl Installation {
     pub fn ledger(&self, program: &str, instance: &str, options: &LedgerOptions) -> Result<Proc> {
         let mut command = Command::new(program);
         command
-            .args(["--bootstrap", &self.bootstrap, "--prefix", &self.prefix, "--instance", instance])
+            .args([
+                "--bootstrap",
+                &self.bootstrap,
+                "--prefix",
+                &self.prefix,
+                "--instance",
+                instance,
+            ])
             .args(&options.arguments)
             .env("RUST_LOG", "info,librdkafka=warn");
         let log = self.dir.path().join(format!("{instance}.log"));

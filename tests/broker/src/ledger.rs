@@ -1,7 +1,8 @@
 //! The ledger stage.
 
 use prunella_stream::{
-    Context, FromRecord, HashStore, Processor, Record, Rejection, io as stage_io, state as stage_state,
+    Context, FromRecord, HashStore, Processor, Record, Rejection, io as stage_io,
+    state as stage_state,
 };
 
 /// Input topic.

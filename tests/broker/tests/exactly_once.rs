@@ -1,6 +1,11 @@
 //! The rules of the Kafka edge, each with the case that would break it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,12 +23,17 @@ fn installation(name: &str, partitions: i32) -> Installation {
 
 fn options(arguments: &[&str]) -> LedgerOptions {
     LedgerOptions {
-        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        arguments: arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect(),
     }
 }
 
 fn start(installation: &Installation, instance: &str, arguments: &[&str]) -> Proc {
-    installation.ledger(LEDGER, instance, &options(arguments)).unwrap()
+    installation
+        .ledger(LEDGER, instance, &options(arguments))
+        .unwrap()
 }
 
 fn wait_ready(process: &mut Proc) {
@@ -36,7 +46,10 @@ fn counts(installation: &Installation) -> BTreeMap<String, Vec<i64>> {
     let mut counts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for record in read_committed(&installation.bootstrap, &topic, PATIENCE).unwrap() {
         let key = String::from_utf8(record.key.unwrap()).unwrap();
-        let number = String::from_utf8(record.value.unwrap()).unwrap().parse().unwrap();
+        let number = String::from_utf8(record.value.unwrap())
+            .unwrap()
+            .parse()
+            .unwrap();
         counts.entry(key).or_default().push(number);
     }
     counts
@@ -51,7 +64,11 @@ fn wait_for_output(installation: &Installation, records: u64) {
         if seen.records >= records && !seen.has_open_transaction() {
             return;
         }
-        assert!(Instant::now() < give_up, "{} of {records} records came out", seen.records);
+        assert!(
+            Instant::now() < give_up,
+            "{} of {records} records came out",
+            seen.records
+        );
         std::thread::sleep(Duration::from_millis(300));
     }
 }
@@ -84,13 +101,22 @@ fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
     let installation = installation("reject", 1);
     let values = ["count", "reject", "count"];
     installation
-        .produce_records(values.iter().map(|value| ("k0".to_owned(), (*value).to_owned())))
+        .produce_records(
+            values
+                .iter()
+                .map(|value| ("k0".to_owned(), (*value).to_owned())),
+        )
         .unwrap();
     let mut ledger = start(&installation, "a", &[]);
     wait_ready(&mut ledger);
     wait_for_output(&installation, 2);
     assert_eq!(fault(&installation, 1, 2), None);
-    let dead = read_committed(&installation.bootstrap, &installation.name("ledger-in.dlq"), PATIENCE).unwrap();
+    let dead = read_committed(
+        &installation.bootstrap,
+        &installation.name("ledger-in.dlq"),
+        PATIENCE,
+    )
+    .unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].value.as_deref(), Some(b"reject".as_slice()));
 }
@@ -152,7 +178,11 @@ fn two_processes_under_one_name_end_with_a_message_not_a_fight() {
     wait_ready(&mut second);
     let status = first.wait(PATIENCE).unwrap();
     assert_eq!(status.code(), Some(4), "{}", first.log_text());
-    assert!(first.log_text().contains("another process runs as"), "{}", first.log_text());
+    assert!(
+        first.log_text().contains("another process runs as"),
+        "{}",
+        first.log_text()
+    );
     installation.produce(50, 20).unwrap();
     wait_for_output(&installation, 2_000);
     assert_eq!(fault(&installation, 50, 40), None);
@@ -167,13 +197,21 @@ fn a_stopped_process_hands_over_without_a_fence() {
     installation.produce(50, 20).unwrap();
     wait_for_output(&installation, 1_000);
     first.sigterm().unwrap();
-    assert!(first.wait(PATIENCE).unwrap().success(), "{}", first.log_text());
+    assert!(
+        first.wait(PATIENCE).unwrap().success(),
+        "{}",
+        first.log_text()
+    );
     let mut second = start(&installation, "b", &[]);
     wait_ready(&mut second);
     installation.produce(50, 20).unwrap();
     wait_for_output(&installation, 2_000);
     assert_eq!(fault(&installation, 50, 40), None);
-    assert!(!second.log_text().contains("fencing"), "{}", second.log_text());
+    assert!(
+        !second.log_text().contains("fencing"),
+        "{}",
+        second.log_text()
+    );
 }
 
 #[test]
@@ -190,8 +228,13 @@ fn at_least_once_doubles_under_kills_which_shows_that_the_test_can_fail() {
         ledger = start(&installation, "a", &arguments);
         wait_ready(&mut ledger);
         std::thread::sleep(Duration::from_millis(150));
-        faults += usize::from(fault(&installation, 50, 400).is_some_and(|fault| fault.contains("counts")));
+        faults += usize::from(
+            fault(&installation, 50, 400).is_some_and(|fault| fault.contains("counts")),
+        );
     }
     wait_for_output(&installation, 120_000);
-    assert!(fault(&installation, 50, 2_400).is_some() || faults > 6, "nothing doubled in six kills");
+    assert!(
+        fault(&installation, 50, 2_400).is_some() || faults > 6,
+        "nothing doubled in six kills"
+    );
 }

@@ -66,7 +66,9 @@ impl<P: Processor> Context<'_, P> {
         );
     }
 
-    /// Sets the timer of this name, replacing the one it had.
+    /// Sets the timer of this name, replacing the one it had. One set in the past fires at once: by the time of
+    /// day with the next tick, in stream time before the next record that has an event time. A timer that sets
+    /// itself again must do so for a later time, or it fires for ever.
     pub fn set_timer(&mut self, clock: Clock, timer: P::Timer, due: Millis) {
         self.timers.set(clock, timer, due);
     }

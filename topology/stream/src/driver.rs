@@ -50,9 +50,16 @@
 //! # Ok::<(), prunella_stream::driver::Failure>(())
 //! ```
 //!
-//! An effect acts on the [`World`] that the test gives, exactly as often as its claim's attempts are begun: never
-//! before its claim has committed, never after its deadline, and perhaps although its process is dead. What
-//! keeps it from happening twice is the stage's business.
+//! What a run goes through: every stage has one to [`Settings::processes`] processes, each with one stream thread
+//! that owns some of the stage's partitions. [`Driver::run`] takes steps with faults, [`Driver::calm`] ends all of
+//! them and steps until nothing is left to do. Then the test compares what lies on the topics
+//! ([`Driver::committed`]) and in its world ([`Driver::world`]) with an oracle's expectation, worked out from what
+//! lies on the input topics: with [`Fault::Duplicate`] that is more than was put. To see a
+//! seed's failure again, use [`Settings::seeded`], [`Settings::journal`] and [`Driver::journal`].
+//!
+//! An effect acts on the [`World`] that the test gives at most once for each attempt that is begun: never before its
+//! claim has committed, never after its deadline, and perhaps although its process is dead. What keeps two attempts
+//! from doing it twice is the stage's business.
 
 mod broker;
 mod commands;
@@ -99,7 +106,8 @@ pub struct Settings {
     pub start: Millis,
     /// Processes of each stage: at most so many when any fault is on, exactly so many otherwise.
     pub processes: usize,
-    /// How far beyond its beginning a calm phase waits for timers.
+    /// How far beyond its beginning a calm phase waits for timers. A stage with a periodic timer takes steps for
+    /// every period of it: choose the horizon short, or allow more steps.
     pub horizon: Millis,
     /// Steps within which a calm phase must settle.
     pub calm_steps: usize,

@@ -5,6 +5,7 @@
 //! draws no random number and never blocks: time arrives as an argument. [`StageTask`] wraps it as an
 //! object-safe, byte-level [`Task`], the seam that the Kafka edge, the test driver and a backtest share.
 
+mod cell;
 mod codec;
 mod context;
 mod digest;
@@ -22,6 +23,7 @@ mod timers;
 pub mod transaction;
 mod window;
 
+pub use cell::Cell;
 pub use codec::{Codec, CodecFailure};
 pub use context::Context;
 pub use digest::Digest;
@@ -33,7 +35,7 @@ pub use record::{Header, Millis, Record, Rejection};
 pub use stage_task::StageTask;
 #[doc(hidden)]
 pub use store::check_store_numbers;
-pub use store::{Cell, DeltaSink, Deltas, HashStore, State, Store, TreeStore, Unlogged};
+pub use store::{DeltaSink, Deltas, HashStore, State, Store, TreeStore, Unlogged};
 pub use task::{Accepted, Task};
 pub use timers::{Clock, Timers};
 pub use window::WindowStore;

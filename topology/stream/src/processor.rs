@@ -28,7 +28,8 @@ pub trait Processor: Send + 'static {
     }
 
     /// Folds a record of a broadcast topic into the state's view of it. Called before `on_record`, and alone
-    /// for records whose consequences were committed before a restart.
+    /// for records whose consequences were committed before a restart; so that the view is the same both times,
+    /// a rejection by `on_record` does not undo it.
     ///
     /// # Errors
     /// A [`Rejection`]; the view stays as it was.
@@ -44,7 +45,8 @@ pub trait Processor: Send + 'static {
     /// Processes a record.
     ///
     /// # Errors
-    /// A [`Rejection`] sends the record to the dead-letter queue; all that was done for it is undone.
+    /// A [`Rejection`] sends the record to the dead-letter queue; all that was done for it is undone, stream time
+    /// and the timers it fired included.
     fn on_record(
         &self,
         state: &mut Self::State,

@@ -363,67 +363,6 @@ impl<T: Table<K, V>, K: Clone + Send, V: Clone + Send> Store for Unlogged<Keyed<
     }
 }
 
-/// One undoable value that is not written to the changelog: a view of a broadcast topic, which is read again
-/// after a restart.
-#[derive(Debug, Default)]
-pub struct Cell<T> {
-    value: T,
-    undo: Vec<T>,
-}
-
-impl<T: Clone> Cell<T> {
-    /// The value.
-    #[must_use]
-    pub fn get(&self) -> &T {
-        &self.value
-    }
-
-    /// Replaces the value.
-    pub fn set(&mut self, value: T) {
-        self.undo.push(std::mem::replace(&mut self.value, value));
-    }
-
-    /// Changes a copy of the value and puts it in place.
-    pub fn change(&mut self, change: impl FnOnce(&mut T)) {
-        let mut value = self.value.clone();
-        change(&mut value);
-        self.set(value);
-    }
-}
-
-impl<T: Default + Send> Store for Cell<T> {
-    fn savepoint(&self) -> usize {
-        self.undo.len()
-    }
-
-    fn rollback(&mut self, savepoint: usize) {
-        while self.undo.len() > savepoint {
-            if let Some(value) = self.undo.pop() {
-                self.value = value;
-            }
-        }
-    }
-
-    fn commit(&mut self) {
-        self.undo.clear();
-    }
-
-    fn deltas(&self, _store: u8, _deltas: &mut Deltas) {}
-
-    fn restore(&mut self, _key: &[u8], _value: Option<&[u8]>) -> Result<(), CodecFailure> {
-        Err(CodecFailure::new("this cell is not on any changelog"))
-    }
-
-    fn clear(&mut self) {
-        self.value = T::default();
-        self.undo.clear();
-    }
-
-    fn changed(&self) -> bool {
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

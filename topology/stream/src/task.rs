@@ -33,14 +33,16 @@ pub trait Task: Send {
     /// Topics it writes, besides dead letters and changelog.
     fn sinks(&self) -> &'static [&'static str];
 
-    /// Forgets everything, as before a restore.
+    /// Forgets everything, as before a restore. Completions that no commit has covered stay, for the claims
+    /// that the restore brings back: they are on no log.
     fn clear(&mut self);
     /// Takes one changelog record in.
     ///
     /// # Errors
     /// [`CodecFailure`] if the changelog holds bytes that this program cannot read: it must not start.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), CodecFailure>;
-    /// Ends the restore. Open effects for which `under_way` is false are in doubt.
+    /// Ends the restore. Open effects are in doubt unless their completion is held here or `under_way` says that
+    /// this process has begun that attempt and its completion has not arrived.
     fn restored(&mut self, under_way: &dyn Fn(&EffectId, u32) -> bool);
     /// Reads a broadcast record whose consequences were committed before the restart.
     fn learn(&mut self, record: &Record<'_>);

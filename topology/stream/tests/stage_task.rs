@@ -28,6 +28,7 @@ enum Step {
     Tick,
     Commit,
     Abort,
+    AbortPrepared,
     Rebuild,
 }
 
@@ -37,7 +38,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0_u8..4).prop_map(Step::Arrive),
         3 => Just(Step::Tick),
         2 => Just(Step::Commit),
-        2 => Just(Step::Abort),
+        1 => Just(Step::Abort),
+        1 => Just(Step::AbortPrepared),
         1 => Just(Step::Rebuild),
     ];
     prop::collection::vec(step, 0..50)
@@ -71,6 +73,7 @@ proptest! {
                     under_way.extend(keys);
                 }
                 Step::Abort => bench.abort(),
+                Step::AbortPrepared => bench.abort_prepared(),
                 Step::Rebuild => {
                     bench.offset = 0;
                     bench.rebuild(&|id, _| under_way.iter().any(|key| effect_id(key) == *id));
@@ -384,13 +387,43 @@ fn stream_time_fires_per_record_also_what_was_set_in_the_past() {
 
 #[test]
 fn an_aborted_transaction_takes_stream_time_back() {
+    for abort in [Bench::abort, Bench::abort_prepared] {
+        let mut bench = Bench::new();
+        bench.order(0, 10, "add k 1");
+        bench.commit();
+        bench.order(0, 99, "add k 1");
+        abort(&mut bench);
+        bench.order(0, 20, "add k 1");
+        assert_eq!(bench.unsaid, ["k 2 view 0 at 0/20"]);
+    }
+}
+
+#[test]
+fn an_aborted_transaction_leaves_no_position_behind() {
+    for (aborted, position) in [(true, 1), (false, 2)] {
+        let mut bench = Bench::new();
+        bench.view("set v 7");
+        bench.commit();
+        bench.view("set v 8");
+        if aborted {
+            bench.abort_prepared();
+        }
+        bench.order(0, 0, "add k 1");
+        bench.commit();
+        bench.restart(&|_, _| false);
+        assert_eq!(bench.task.position(1), position, "aborted: {aborted}");
+    }
+}
+
+#[test]
+fn a_refused_record_begins_no_effect_and_not_one_that_is_under_way_either() {
     let mut bench = Bench::new();
-    bench.order(0, 10, "add k 1");
-    bench.commit();
-    bench.order(0, 99, "add k 1");
-    bench.abort();
-    bench.order(0, 20, "add k 1");
-    assert_eq!(bench.unsaid, ["k 2 view 0 at 0/20"]);
+    bench.order(0, 0, "ask b 1");
+    assert_eq!(bench.commit().len(), 1);
+    bench.order(0, 0, "refuse k 1");
+    assert!(bench.commit().is_empty());
+    bench.order(0, 0, "ask b 2");
+    assert_eq!(bench.commit().len(), 1);
 }
 
 #[test]

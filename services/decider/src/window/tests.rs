@@ -85,10 +85,11 @@ fn the_sixth_occurrence_inside_five_minutes_triggers_and_the_fifth_does_not() {
 }
 
 #[test]
-fn the_end_of_a_window_is_not_inside_of_it() {
-    check(&[0, 60, 120, 180, 240, 300], &[]);
-    check(&[0, 60, 120, 180, 240, 300, 360, 420], &[]);
-    check(&[0, 60, 120, 180, 240, 300, 299], &[6]);
+fn both_ends_of_a_window_are_inside_of_it() {
+    check(&[0, 60, 120, 180, 240, 300], &[5]);
+    check(&[0, 60, 120, 180, 240, 301], &[]);
+    check(&[0, 61, 122, 183, 244, 305, 366, 427], &[]);
+    check(&[0, 60, 120, 180, 240, 301, 300], &[6]);
 }
 
 #[test]
@@ -134,12 +135,12 @@ fn what_comes_after_its_windows_have_closed_is_late() {
             Counting::Counted(3),
         ]
     );
-    let outcomes = run(&at_seconds(&[360, 0, 1]), six_in_five_minutes(), MINUTE);
+    let outcomes = run(&at_seconds(&[361, 0, 1]), six_in_five_minutes(), MINUTE);
     assert_eq!(
         outcomes,
         [
             Counting::Counted(1),
-            Counting::Late(0),
+            Counting::Late(SECOND),
             Counting::Counted(1)
         ]
     );
@@ -257,17 +258,17 @@ fn oracle(arrivals: &[Arrival], window: Count, grace: Millis) -> Vec<&'static st
             outcomes.push("again");
             continue;
         }
-        if arrival.at + within + grace <= *clock {
+        if arrival.at + within + grace < *clock {
             outcomes.push("late");
             continue;
         }
         known.insert((arrival.series, arrival.at));
         open.push(*arrival);
-        open.retain(|old| old.at + 2 * within + grace > clocks[&old.source]);
+        open.retain(|old| old.at + 2 * within + grace >= clocks[&old.source]);
         let full = open.iter().any(|first| {
             let inside = open
                 .iter()
-                .filter(|other| first.at <= other.at && other.at < first.at + within);
+                .filter(|other| first.at <= other.at && other.at <= first.at + within);
             inside.count() >= window.at_least as usize
         });
         if full {

@@ -54,8 +54,7 @@ impl Simulation {
                 .find(of_it)
                 .map(|result| result.status)
         };
-        if attempt > 1
-            && !answer(attempt - 1).is_some_and(|status| status != ResultStatus::Succeeded)
+        if attempt > 1 && answer(attempt - 1).is_none_or(|status| status == ResultStatus::Succeeded)
         {
             return;
         }

@@ -11,7 +11,7 @@ use crate::yaml::{Mark, Node};
 use super::{conditions, texts};
 
 /// The most occurrences that a window may ask for: it keeps the time of each.
-const MAX_COUNT: u32 = 10_000;
+const MAX_COUNT: u32 = 1_000;
 /// The longest window with its grace, in milliseconds: a day.
 const MAX_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
 

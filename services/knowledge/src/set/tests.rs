@@ -191,7 +191,7 @@ fn a_mistake_in_a_rule_is_found_where_it_stands() {
         &[
             "E3:17 `alert_name` is a text, not true or false | put it in quotes",
             "E4:15 `Critcal` is no severity | did you mean `Critical`?",
-            "E5:23 `at_least` is a whole number from 1 to 10000",
+            "E5:23 `at_least` is a whole number from 1 to 1000",
             "E5:34 `within`: `min` is no unit of time | write it as 500ms, 30s, 5m, 1h or 2d",
         ],
     );
@@ -300,7 +300,7 @@ fn a_probe_only_reads_and_says_what_its_answer_means() {
         &playbook(
             "  - {id: a, type: API_Call, action: POST /x, parameters: {probe: {action: GET /y}}}\n",
         ),
-        &["E5:64 a probe needs `done_if`"],
+        &["E5:66 a probe needs `done_if`"],
     );
     // Elsewhere a parameter of that name means what it means there.
     check_file(

@@ -26,7 +26,11 @@ pub fn look(now: i64, spent: Option<&Budget>, attempt: i32, settings: &Settings)
         span(settings.budget_within_ms)
     );
     if attempt > 1 {
-        return verdict(NAME, true, format!("{saw}; this attempt was counted before"));
+        return verdict(
+            NAME,
+            true,
+            format!("{saw}; this attempt was counted before"),
+        );
     }
     let limit = usize::try_from(settings.budget_actions).unwrap_or(usize::MAX);
     verdict(NAME, within < limit, saw)
@@ -34,13 +38,17 @@ pub fn look(now: i64, spent: Option<&Budget>, attempt: i32, settings: &Settings)
 
 /// What is remembered of the domain once an action went out; nothing if it need not be.
 #[must_use]
-pub fn after(now: i64, spent: Option<&Budget>, attempt: i32, settings: &Settings) -> Option<Budget> {
+pub fn after(
+    now: i64,
+    spent: Option<&Budget>,
+    attempt: i32,
+    settings: &Settings,
+) -> Option<Budget> {
     if attempt > 1 || settings.budget_actions >= LIFTED {
         return None;
     }
-    let mut sent_at: Vec<i64> = spent.map_or_else(Vec::new, |spent| {
-        recent(now, spent, settings).collect()
-    });
+    let mut sent_at: Vec<i64> =
+        spent.map_or_else(Vec::new, |spent| recent(now, spent, settings).collect());
     sent_at.push(now);
     Some(Budget { sent_at })
 }
@@ -87,7 +95,10 @@ mod tests {
         let spent = Budget {
             sent_at: full.to_vec(),
         };
-        assert_eq!(after(10 * MINUTE, Some(&spent), 2, &Settings::default()), None);
+        assert_eq!(
+            after(10 * MINUTE, Some(&spent), 2, &Settings::default()),
+            None
+        );
     }
 
     #[test]
@@ -96,7 +107,10 @@ mod tests {
             sent_at: vec![0, 7 * MINUTE],
         };
         let next = after(10 * MINUTE, Some(&spent), 1, &Settings::default());
-        assert_eq!(next.map(|next| next.sent_at), Some(vec![7 * MINUTE, 10 * MINUTE]));
+        assert_eq!(
+            next.map(|next| next.sent_at),
+            Some(vec![7 * MINUTE, 10 * MINUTE])
+        );
     }
 
     #[test]

@@ -15,12 +15,7 @@ pub const LIFTED_MS: i64 = 1;
 /// Lets an action pass if the target has rested, or if it is this very run that changed it last: the tasks of
 /// one run belong together.
 #[must_use]
-pub fn look(
-    now: i64,
-    last: Option<&Cooldown>,
-    run_id: &str,
-    settings: &Settings,
-) -> GuardVerdict {
+pub fn look(now: i64, last: Option<&Cooldown>, run_id: &str, settings: &Settings) -> GuardVerdict {
     if settings.cooldown_ms <= LIFTED_MS {
         return verdict(NAME, true, "lifted by cooldown_ms");
     }
@@ -99,7 +94,11 @@ mod tests {
     fn check(streak: i32, minutes: i64, allowed: bool) {
         let last = changed("other", streak);
         let verdict = look(minutes * MINUTE, Some(&last), "this", &Settings::default());
-        assert_eq!(verdict.allowed, allowed, "{streak} {minutes}: {}", verdict.saw);
+        assert_eq!(
+            verdict.allowed, allowed,
+            "{streak} {minutes}: {}",
+            verdict.saw
+        );
     }
 
     #[test]

@@ -8,9 +8,9 @@ use prunella_knowledge::digest_of;
 use prunella_orchestrator::{Limits, Orchestrator, run_id};
 use prunella_schemas::spec::NotificationSpec;
 use prunella_schemas::{
-    Action, ActionResult, AuditEntry, Control, ControlKind, Decision, KnowledgeFile, KnowledgeRecord,
-    NormalizedAlert, Outcome, PlaybookRun, RawRef, ResultStatus, RunState, Severity, Switch,
-    SwitchKind, TaskState, decode,
+    Action, ActionResult, AuditEntry, Control, ControlKind, Decision, KnowledgeFile,
+    KnowledgeRecord, NormalizedAlert, Outcome, PlaybookRun, RawRef, ResultStatus, RunState,
+    Severity, Switch, SwitchKind, TaskState, decode,
 };
 use prunella_stream::{Accepted, Codec, Record, Sink, StageTask, Task};
 
@@ -43,7 +43,10 @@ pub struct Drive {
 
 impl Drive {
     pub fn new(playbook: &str) -> Self {
-        Self::with(&[("playbook.yaml", playbook), ("settings.yaml", LIFTED)], Limits::default())
+        Self::with(
+            &[("playbook.yaml", playbook), ("settings.yaml", LIFTED)],
+            Limits::default(),
+        )
     }
 
     pub fn with(files: &[(&str, &str)], limits: Limits) -> Self {
@@ -119,8 +122,12 @@ impl Drive {
     }
 
     pub fn commit(&mut self) {
-        let (actions, runs, audit, dead) =
-            (&mut self.actions, &mut self.runs, &mut self.audit, &mut self.dead);
+        let (actions, runs, audit, dead) = (
+            &mut self.actions,
+            &mut self.runs,
+            &mut self.audit,
+            &mut self.dead,
+        );
         self.task.drain(&mut |output| {
             let value = output.value.unwrap_or_default();
             match output.sink {
@@ -207,13 +214,20 @@ impl Drive {
 
     /// The latest action of a task of the latest runs.
     pub fn action(&self, task: &str) -> &Action {
-        let found = self.actions.iter().rev().find(|action| action.task_id == task);
+        let found = self
+            .actions
+            .iter()
+            .rev()
+            .find(|action| action.task_id == task);
         found.unwrap_or_else(|| panic!("no action of {task}: {:?}", self.sent()))
     }
 
     /// Ids of the tasks whose actions went out, in order, notices included.
     pub fn sent(&self) -> Vec<&str> {
-        self.actions.iter().map(|action| action.task_id.as_str()).collect()
+        self.actions
+            .iter()
+            .map(|action| action.task_id.as_str())
+            .collect()
     }
 
     pub fn answer(&mut self, task: &str, status: ResultStatus, output: &str) {
@@ -261,7 +275,11 @@ impl Drive {
     }
 
     pub fn tasks(&self, run_id: &str) -> Vec<TaskState> {
-        self.run(run_id).tasks.iter().map(|task| task.state).collect()
+        self.run(run_id)
+            .tasks
+            .iter()
+            .map(|task| task.state)
+            .collect()
     }
 
     /// What people were told, by the notice's task id.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use prunella_broker_tests::ledger::{Ledger, LedgerIo};
 use prunella_runtime::{
-    Broadcast, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig, RuntimeError, StageSpec,
+    Broadcast, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig, RuntimeError,
+    StageSpec,
 };
 use prunella_stream::{Io, StageTask};
 
@@ -60,7 +61,14 @@ fn main() -> anyhow::Result<()> {
     };
     let metrics = Arc::new(Metrics::default());
     let broadcast = Broadcast::new(&[]);
-    let runtime = Runtime::start(&kafka, config, vec![stage], broadcast, Arc::new(NoEffects), metrics)?;
+    let runtime = Runtime::start(
+        &kafka,
+        config,
+        vec![stage],
+        broadcast,
+        Arc::new(NoEffects),
+        metrics,
+    )?;
     watch(runtime)
 }
 
@@ -78,7 +86,11 @@ fn watch(runtime: Runtime) -> anyhow::Result<()> {
     loop {
         if let Some(error) = health.failure() {
             eprintln!("failed: {error}");
-            std::process::exit(if matches!(error, RuntimeError::NameInUse(_)) { 4 } else { 1 });
+            std::process::exit(if matches!(error, RuntimeError::NameInUse(_)) {
+                4
+            } else {
+                1
+            });
         }
         if closed.load(std::sync::atomic::Ordering::SeqCst) {
             runtime.stop();
@@ -95,7 +107,9 @@ fn watch(runtime: Runtime) -> anyhow::Result<()> {
 
 fn wait_for_sigterm() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         signal(SignalKind::terminate())?.recv().await;
         Ok(())

@@ -174,6 +174,7 @@ impl Processor for Desk {
             _ => {
                 self.everything(state, context, &order);
                 context.close_effect(&effect_id("a"));
+                context.ask(request("b", 2));
                 return Err(Rejection::new("refused", "with everything done"));
             }
         }
@@ -301,6 +302,12 @@ impl Bench {
         self.unsaid.clear();
         self.dead.clear();
         self.offset = self.task.position(0);
+    }
+
+    /// Aborts when everything had been produced.
+    pub fn abort_prepared(&mut self) {
+        self.task.prepare(&mut |_, _| {});
+        self.abort();
     }
 
     /// Settles an attempt.

@@ -1,0 +1,94 @@
+//! Open transactions as a cluster shows them: records beyond the last stable offset that nobody has decided.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const ANSWER: Duration = Duration::from_secs(10);
+/// What the runtime writes into the metadata of its offsets, before its transactional id.
+const OWNER: &str = "prunella owner ";
+
+/// Asks for the ends of partitions, for one who reads everything and for one who reads what is committed.
+pub struct Transactions {
+    all: BaseConsumer,
+    committed: BaseConsumer,
+}
+
+impl Transactions {
+    /// Asks this cluster.
+    ///
+    /// # Errors
+    /// Settings that the client refuses.
+    pub fn new(bootstrap: &str) -> Result<Self> {
+        Ok(Self {
+            all: consumer(bootstrap, "none", "read_uncommitted")?,
+            committed: consumer(bootstrap, "none", "read_committed")?,
+        })
+    }
+
+    /// Partitions of the topic that hold undecided records, with how many (their markers count too).
+    ///
+    /// # Errors
+    /// A cluster that does not answer.
+    pub fn undecided(&self, topic: &str, partitions: i32) -> Result<BTreeMap<i32, i64>> {
+        // In this order: what is committed in between makes the difference smaller, not larger.
+        let all = ends(&self.all, topic, partitions)?;
+        let committed = ends(&self.committed, topic, partitions)?;
+        let open = |(partition, end): (i32, i64)| {
+            let undecided = end - committed.get(&partition).copied().unwrap_or(end);
+            (undecided > 0).then_some((partition, undecided))
+        };
+        Ok(all.into_iter().filter_map(open).collect())
+    }
+}
+
+/// Who owns each partition of a stage, by its instance name: the mark of its last commit says so.
+///
+/// # Errors
+/// A cluster that does not answer.
+pub fn owners(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Result<BTreeMap<i32, String>> {
+    let consumer = consumer(bootstrap, group, "read_uncommitted")?;
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition_range(topic, 0, partitions - 1);
+    let committed = consumer.committed_offsets(wanted, ANSWER)?;
+    let mut owners = BTreeMap::new();
+    for element in committed.elements() {
+        // PREFIX.APP.INSTANCE.THREAD
+        let id = element.metadata().strip_prefix(OWNER).and_then(|id| id.strip_prefix(group));
+        if let Some((instance, _)) = id.and_then(|id| id.trim_start_matches('.').rsplit_once('.')) {
+            owners.insert(element.partition(), instance.to_owned());
+        }
+    }
+    Ok(owners)
+}
+
+fn consumer(bootstrap: &str, group: &str, isolation: &str) -> Result<BaseConsumer> {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", isolation)
+        .set("log_level", "3");
+    config.create().context("a consumer")
+}
+
+fn ends(consumer: &BaseConsumer, topic: &str, partitions: i32) -> Result<BTreeMap<i32, i64>> {
+    let mut wanted = TopicPartitionList::new();
+    for partition in 0..partitions {
+        // As a time, -1 means the end.
+        wanted.add_partition_offset(topic, partition, Offset::End)?;
+    }
+    let found = consumer.offsets_for_times(wanted, ANSWER)?;
+    let mut ends = BTreeMap::new();
+    for element in found.elements() {
+        element.error()?;
+        if let Some(end) = element.offset().to_raw() {
+            ends.insert(element.partition(), end);
+        }
+    }
+    Ok(ends)
+}
