@@ -1,10 +1,10 @@
 //! Joins the pure executor's requests, the runtime's gates and the HTTP edge.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use prunella_effects::{HttpEffects, Permit, SwitchState, Switches};
 use prunella_executor::{EffectOutcome, EffectSpec, Ended, NotStarted};
+use prunella_knowledge::SwitchView;
 use prunella_runtime::{Broadcast, Done, EffectRunner, Gate, GateClosed, wall_millis};
 use prunella_schemas::{Switch, decode};
 use prunella_stream::EffectRequest;
@@ -56,7 +56,8 @@ impl Permit for GatePermit {
     fn check(&self) -> Result<(), NotStarted> {
         self.0.check().map_err(|closed| match closed {
             GateClosed::DeadlinePassed => NotStarted::DeadlinePassed,
-            GateClosed::LeaseExpired | GateClosed::Draining => NotStarted::LeaseExpired,
+            GateClosed::LeaseExpired => NotStarted::LeaseExpired,
+            GateClosed::Draining => NotStarted::Draining,
         })
     }
 
@@ -68,7 +69,7 @@ impl Permit for GatePermit {
 /// The kill switches as this process has read them from the switches topic.
 pub struct SwitchesOf {
     broadcast: Broadcast,
-    seen: Mutex<(i64, BTreeMap<String, Switch>)>,
+    seen: Mutex<(i64, SwitchView)>,
 }
 
 impl SwitchesOf {
@@ -82,30 +83,19 @@ impl SwitchesOf {
     }
 
     fn thrown(&self, domain: &str) -> Option<Switch> {
-        let mut seen = self
-            .seen
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (position, switches) = &mut *seen;
         for record in self.broadcast.read(SWITCHES, *position, usize::MAX) {
             *position = record.offset + 1;
-            let name =
-                String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()).into_owned();
+            let name = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
             match record.value.as_deref().map(decode::<Switch>) {
-                Some(Ok(switch)) => drop(switches.insert(name, switch)),
-                None => drop(switches.remove(&name)),
+                Some(Ok(switch)) => switches.learn(&switch),
+                None => switches.forget(&name),
                 // What cannot be read may be a thrown switch: the one before it stays.
                 Some(Err(error)) => tracing::warn!(%name, %error, "a switch cannot be read"),
             }
         }
-        let holds =
-            |switch: &&Switch| switch.on && switch.until.is_none_or(|until| until > wall_millis());
-        let own = format!("kill-switch/{domain}");
-        ["kill-switch", own.as_str()]
-            .iter()
-            .filter_map(|name| switches.get(*name))
-            .find(holds)
-            .cloned()
+        switches.kill_switch(domain, wall_millis()).cloned()
     }
 }
 
