@@ -213,6 +213,12 @@ impl StreamThread {
     /// Reads again from the last committed offsets. Assigning anew, not seeking: a seek right after an
     /// assignment failed and reading began at 0.
     fn rewind(&mut self) -> Reply {
+        // Partitions that are being given back are not read again.
+        if self.handing_over {
+            return Reply::Done;
+        }
+        // An assignment begins unpaused.
+        self.paused = false;
         let outcome = self
             .offsets("", |_| true)
             .and_then(|offsets| self.consumer.assign(&offsets));

@@ -23,7 +23,7 @@ impl StreamThread {
     pub(crate) fn follow_group(&mut self) -> Result<(), RuntimeError> {
         while let Some(event) = self.consumer.context().next() {
             match event {
-                Membership::Revoked => self.hand_over(),
+                Membership::Revoked => self.hand_over()?,
                 Membership::Assigned {
                     partitions,
                     metadata,
@@ -118,11 +118,17 @@ impl StreamThread {
     /// The group takes back what it gave. The batch is dropped: no transaction spans two assignments. A mark
     /// says that no transaction is open, so that the next owner need not fence us; and if nobody touched the
     /// partition when we get it back, its task is still good.
-    pub(crate) fn hand_over(&mut self) {
+    pub(crate) fn hand_over(&mut self) -> Result<(), RuntimeError> {
         self.shared.health.set_ready(&self.id, false);
-        self.machine.give_up();
-        self.run_machine_without_rewind();
         self.lease.close();
+        self.handing_over = true;
+        self.machine.give_up();
+        self.run_machine();
+        self.handing_over = false;
+        if self.rebuild_wanted {
+            // The producer is beyond use; the tasks' state may be too.
+            self.slots.clear();
+        }
         let token = self.release();
         for (partition, mut slot) in std::mem::take(&mut self.slots) {
             if let Some(token) = &token {
@@ -135,14 +141,11 @@ impl StreamThread {
             tracing::debug!(%error, "unassigning failed");
         }
         self.count_assigned();
-    }
-
-    fn run_machine_without_rewind(&mut self) {
-        self.run_machine();
-        if self.rebuild_wanted {
-            // The producer is beyond use; the tasks' state may be too.
-            self.slots.clear();
+        if std::mem::take(&mut self.rebuild_wanted) {
+            self.producer = None;
+            self.renew_producer()?;
         }
+        Ok(())
     }
 
     /// Commits the offsets under a mark of release; its token, if the group accepted it.

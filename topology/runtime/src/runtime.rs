@@ -285,6 +285,8 @@ impl Runtime {
             commit_begun: boot_millis(),
             rebuild_wanted: false,
             paused: false,
+            handing_over: false,
+            leaked: false,
             releases: 0,
         };
         if shared.config.assignment == Assignment::Group {

@@ -83,6 +83,9 @@ pub(crate) struct StreamThread {
     pub(crate) commit_begun: i64,
     pub(crate) rebuild_wanted: bool,
     pub(crate) paused: bool,
+    pub(crate) handing_over: bool,
+    /// A record came while partitions were being taken up: it must be read again.
+    pub(crate) leaked: bool,
     pub(crate) releases: u64,
 }
 

@@ -52,6 +52,7 @@ impl StreamThread {
     /// Takes up the partitions: afterwards they are assigned, restored, caught up with broadcast topics, and
     /// reading.
     pub(crate) fn take_over(&mut self, partitions: &BTreeSet<i32>) -> Result<(), TakeoverError> {
+        self.leaked = false;
         let side = side_consumer(&self.shared.base, &self.group)?;
         let standings = self.fence_and_mark(&side, partitions)?;
         let assignment = self.assignment(&standings)?;
@@ -59,6 +60,9 @@ impl StreamThread {
         self.consumer.pause(&assignment)?;
         self.fill_slots(&side, partitions, &standings)?;
         self.learn()?;
+        if self.leaked {
+            self.consumer.assign(&assignment)?;
+        }
         self.consumer.resume(&assignment)?;
         self.shared
             .metrics
@@ -165,6 +169,7 @@ impl StreamThread {
             .collect();
         let consumer = &self.consumer;
         let stop = &self.shared.stop;
+        let leaked = &mut self.leaked;
         let counts = restore(
             &self.shared.base,
             side,
@@ -172,8 +177,8 @@ impl StreamThread {
             &self.changelog,
             &mut tasks,
             &mut || {
-                // Nothing is fetched while paused: this serves the group.
-                let _ = consumer.poll(Duration::ZERO);
+                // This serves the group. Nothing should come while paused; what does is read again.
+                *leaked |= matches!(consumer.poll(Duration::ZERO), Some(Ok(_)));
                 !consumer.context().has_event() && !stop.load(std::sync::atomic::Ordering::SeqCst)
             },
         )?;
@@ -254,7 +259,7 @@ impl StreamThread {
     /// until this process has read those topics to their ends, so that no alert is decided without its rules.
     fn learn(&mut self) -> Result<(), TakeoverError> {
         while !self.shared.broadcast.ready() {
-            let _ = self.consumer.poll(Duration::from_millis(10));
+            self.leaked |= matches!(self.consumer.poll(Duration::from_millis(10)), Some(Ok(_)));
             if self.consumer.context().has_event() || self.is_stopping() {
                 return Err(TakeoverError::Interrupted);
             }
