@@ -36,7 +36,7 @@ enum Form {
         /// Absent: the template of the address gives it too.
         method: Option<String>,
         address: Text,
-        probe: Option<Probe>,
+        probe: Option<Box<Probe>>,
     },
     Notification,
     Other {
@@ -258,7 +258,7 @@ fn api_call(
         (Some(method), address)
     };
     let probe = match task.parameters.get("probe") {
-        Some(probe) => Some(compile_probe(task, probe, templates, reads)?),
+        Some(probe) => Some(Box::new(compile_probe(task, probe, templates, reads)?)),
         None => None,
     };
     Ok(Form::ApiCall {

@@ -262,6 +262,18 @@ proptest! {
     }
 
     #[test]
+    fn an_abort_of_every_transaction_changes_nothing(tasks in tasks(), events in events()) {
+        let text = yaml(&tasks);
+        let (mut one, mut other) = (Drive::new(&text), Drive::new(&text));
+        other.shaky = true;
+        play(&mut one, &events);
+        play(&mut other, &events);
+        prop_assert_eq!(one.actions, other.actions);
+        prop_assert_eq!(one.runs, other.runs);
+        prop_assert_eq!(one.audit, other.audit);
+    }
+
+    #[test]
     fn a_restart_at_any_moment_changes_nothing(tasks in tasks(), events in events()) {
         let text = yaml(&tasks);
         let calm: Vec<Event> = events.iter().copied().filter(|event| !matches!(event, Event::Restart)).collect();

@@ -23,7 +23,8 @@ fn of(task: &str) -> Drive {
 
 fn check_fails(task: &str, cause: &str) {
     let drive = of(task);
-    let run = drive.runs.last().unwrap();
+    assert_eq!((drive.dead, drive.runs.len()), (0, 1), "{task}");
+    let run = &drive.runs[0];
     assert_eq!(
         (run.state, run.tasks[0].state),
         (RunState::Aborted, TaskState::Failed),

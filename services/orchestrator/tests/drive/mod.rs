@@ -1,6 +1,11 @@
 //! One orchestrator task with no broker: records in, records out, time as it is told, restarts at will.
 
-#![allow(dead_code, reason = "each test file drives a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file drives a part of it, and a test may fail"
+)]
 
 use std::collections::BTreeMap;
 
@@ -33,6 +38,8 @@ pub struct Drive {
     broadcast: Vec<(usize, i64, Vec<u8>)>,
     offsets: [i64; 5],
     decisions: u32,
+    /// True: every transaction is aborted once before it is committed.
+    pub shaky: bool,
     pub now: i64,
     pub digest: String,
     pub actions: Vec<Action>,
@@ -65,6 +72,7 @@ impl Drive {
             broadcast: Vec::new(),
             offsets: [0; 5],
             decisions: 0,
+            shaky: false,
             now: START,
             digest: String::new(),
             actions: Vec::new(),
@@ -97,6 +105,10 @@ impl Drive {
         if source >= KNOWLEDGE {
             self.broadcast.push((source, offset, bytes.clone()));
         }
+        if self.shaky {
+            self.task.record(self.now, &record(source, offset, &bytes));
+            self.task.abort();
+        }
         let accepted = self.task.record(self.now, &record(source, offset, &bytes));
         self.commit();
         accepted
@@ -107,6 +119,10 @@ impl Drive {
         let until = self.now + ms;
         while let Some(due) = self.task.next_due().filter(|due| *due <= until) {
             self.now = self.now.max(due);
+            if self.shaky {
+                self.task.tick(self.now);
+                self.task.abort();
+            }
             self.task.tick(self.now);
             self.commit();
         }
