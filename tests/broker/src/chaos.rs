@@ -88,7 +88,10 @@ impl fmt::Display for Hit {
         if !self.undecided.is_empty() {
             let records: i64 = self.undecided.values().sum();
             let partitions: Vec<i32> = self.undecided.keys().copied().collect();
-            write!(formatter, " an open transaction ({records} undecided records in partitions {partitions:?})")?;
+            write!(
+                formatter,
+                " an open transaction ({records} undecided records in partitions {partitions:?})"
+            )?;
         }
         if self.claims > 0 {
             write!(formatter, " {} open claims", self.claims)?;
@@ -136,13 +139,21 @@ struct Run<'a> {
 ///
 /// # Errors
 /// What keeps the test itself from going on; what the pipeline does wrong is in the outcome.
-pub fn run(pipeline: &Pipeline, target: &Target, chaos: &Chaos, cluster: Option<&KafkaCluster>) -> Result<Outcome> {
+pub fn run(
+    pipeline: &Pipeline,
+    target: &Target,
+    chaos: &Chaos,
+    cluster: Option<&KafkaCluster>,
+) -> Result<Outcome> {
     let services = pipeline.start_all()?;
     let mut run = Run {
         pipeline,
         transactions: Transactions::new(&pipeline.bootstrap)?,
         tally: Tally::start(pipeline)?,
-        services: services.into_iter().map(|service| (service.app, service)).collect(),
+        services: services
+            .into_iter()
+            .map(|service| (service.app, service))
+            .collect(),
         names: BTreeMap::new(),
     };
     let feed = Feed {
@@ -158,14 +169,22 @@ pub fn run(pipeline: &Pipeline, target: &Target, chaos: &Chaos, cluster: Option<
         let mut hits = Vec::new();
         for (number, kill) in chaos.kills.iter().enumerate() {
             feeding.allow(chaos.alerts * (number + 1) / chaos.kills.len());
-            let hit = run.kill(*kill).with_context(|| format!("kill {}", number + 1))?;
-            println!("{:6.1} s  kill {:2}: {hit}", begun.elapsed().as_secs_f64(), number + 1);
+            let hit = run
+                .kill(*kill)
+                .with_context(|| format!("kill {}", number + 1))?;
+            println!(
+                "{:6.1} s  kill {:2}: {hit}",
+                begun.elapsed().as_secs_f64(),
+                number + 1
+            );
             hits.push(hit);
         }
         feeding.allow(chaos.alerts);
         feeding.finish()?;
         if let Some(brokers) = brokers {
-            brokers.join().map_err(|_| anyhow::anyhow!("restarting the brokers panicked"))??;
+            brokers
+                .join()
+                .map_err(|_| anyhow::anyhow!("restarting the brokers panicked"))??;
         }
         anyhow::Ok(hits)
     })?;
@@ -200,7 +219,10 @@ fn figures(facts: &Facts, target: &Target, took: Duration) -> String {
         facts.actions.len(),
         results.len(),
         results.iter().filter(|result| result.probed).count(),
-        results.iter().filter(|result| result.claim_attempt > 1).count(),
+        results
+            .iter()
+            .filter(|result| result.claim_attempt > 1)
+            .count(),
         target.posts(),
         target.keys().len(),
         target.probes(),
@@ -302,9 +324,12 @@ impl Run<'_> {
         }
         let owned = self.owned(kill.app, instance);
         hit.undecided = self.undecided(kill.app)?;
-        hit.undecided.retain(|partition, _| owned.contains(partition));
+        hit.undecided
+            .retain(|partition, _| owned.contains(partition));
         if kill.app == "executor" {
-            hit.claims = self.tally.look(|counts| counts.claims(|partition| owned.contains(&partition)));
+            hit.claims = self
+                .tally
+                .look(|counts| counts.claims(|partition| owned.contains(&partition)));
         }
         Ok(hit)
     }
@@ -319,9 +344,17 @@ impl Run<'_> {
         };
         let pipeline = self.pipeline;
         let (group, topic) = (pipeline.topic(app), pipeline.topic(source));
-        let owners = owners(&pipeline.bootstrap, &group, &topic, pipeline.setup.partitions);
+        let owners = owners(
+            &pipeline.bootstrap,
+            &group,
+            &topic,
+            pipeline.setup.partitions,
+        );
         let owners = owners.unwrap_or_default().into_iter();
-        owners.filter(|(_, owner)| owner == instance).map(|(partition, _)| partition).collect()
+        owners
+            .filter(|(_, owner)| owner == instance)
+            .map(|(partition, _)| partition)
+            .collect()
     }
 
     /// Waits until every alert is decided, every run has ended, and nothing is open; says what is not.
@@ -330,9 +363,15 @@ impl Run<'_> {
         let (mut quiet, mut records, mut said) = (0, 0, Instant::now());
         loop {
             let counts = self.tally.counts();
-            let done = counts.decided.len() == chaos.alerts && counts.ended == *acts && counts.nothing_open();
+            let done = counts.decided.len() == chaos.alerts
+                && counts.ended == *acts
+                && counts.nothing_open();
             // Whatever is doubled comes after it, if it comes.
-            quiet = if done && counts.records == records { quiet + 1 } else { 0 };
+            quiet = if done && counts.records == records {
+                quiet + 1
+            } else {
+                0
+            };
             records = counts.records;
             if quiet == 3 {
                 return None;

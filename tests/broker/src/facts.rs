@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use prunella_schemas::{
-    Action, ActionResult, AvroRecord, AuditEntry, Decision, NormalizedAlert, Outcome, PlaybookRun, RawRef,
-    ResultStatus, RunState, decode,
+    Action, ActionResult, AuditEntry, AvroRecord, Decision, NormalizedAlert, Outcome, PlaybookRun,
+    RawRef, ResultStatus, RunState, decode,
 };
 use prunella_test_servers::{CommittedRecord, JavaTool, read_committed};
 use prunella_topology::topics::{
@@ -88,17 +88,22 @@ impl Facts {
 
     fn look_at_ends(&mut self, pipeline: &Pipeline) -> Result<()> {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/PartitionEnds.java");
-        let lines = JavaTool::source(program).args([&pipeline.bootstrap, &pipeline.prefix]).run()?;
+        let lines = JavaTool::source(program)
+            .args([&pipeline.bootstrap, &pipeline.prefix])
+            .run()?;
         for line in lines.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let number = |index: usize| -> Result<i64> {
-                let word = words.get(index).with_context(|| format!("bad line {line}"))?;
+                let word = words
+                    .get(index)
+                    .with_context(|| format!("bad line {line}"))?;
                 Ok(word.parse()?)
             };
             let topic = words[0];
             let (partition, begin, stable, high) = (number(1)?, number(2)?, number(3)?, number(4)?);
             if stable < high {
-                self.open_transactions.push(format!("{topic}/{partition} from {stable} to {high}"));
+                self.open_transactions
+                    .push(format!("{topic}/{partition} from {stable} to {high}"));
             }
             if topic.ends_with(DEAD_LETTERS) && high > begin {
                 *self.dead.entry(topic.to_owned()).or_default() += high - begin;
@@ -118,10 +123,21 @@ impl Facts {
     ) -> Vec<String> {
         let mut faults = Faults::default();
         let arrived: BTreeSet<&String> = self.alerts.values().collect();
-        faults.each("an alert is not on raw-alerts", fed.iter().filter(|service| !arrived.contains(service)));
+        faults.each(
+            "an alert is not on raw-alerts",
+            fed.iter().filter(|service| !arrived.contains(service)),
+        );
         let once = |things: &mut dyn Iterator<Item = RawRef>| count(things);
-        self.once(&mut faults, "normalized", &once(&mut self.normalized.iter().map(|alert| alert.raw.clone())));
-        self.once(&mut faults, "decided", &once(&mut self.decisions.iter().map(|decision| decision.root.clone())));
+        self.once(
+            &mut faults,
+            "normalized",
+            &once(&mut self.normalized.iter().map(|alert| alert.raw.clone())),
+        );
+        self.once(
+            &mut faults,
+            "decided",
+            &once(&mut self.decisions.iter().map(|decision| decision.root.clone())),
+        );
         self.check_runs(&mut faults, acts);
         self.check_actions(&mut faults, hits);
         self.check_audit(&mut faults);
@@ -144,38 +160,67 @@ impl Facts {
 
     /// Each alert that asks for it triggers once, however often it was sent; each run runs once, to its end.
     fn check_runs(&self, faults: &mut Faults, acts: &BTreeSet<String>) {
-        let triggered = self.decisions.iter().filter(|decision| decision.outcome == Outcome::Triggered);
-        let triggered = count(&mut triggered.map(|decision| decision.service_name.clone().unwrap_or_default()));
-        exactly(faults, "a playbook not triggered once for", &triggered, acts);
+        let triggered = self
+            .decisions
+            .iter()
+            .filter(|decision| decision.outcome == Outcome::Triggered);
+        let triggered =
+            count(&mut triggered.map(|decision| decision.service_name.clone().unwrap_or_default()));
+        exactly(
+            faults,
+            "a playbook not triggered once for",
+            &triggered,
+            acts,
+        );
         let ended = self.runs.iter().filter(|run| run.finished_at > 0);
         let ended = count(&mut ended.map(|run| run.run_id.clone()));
         let runs: BTreeSet<String> = self.runs.iter().map(|run| run.run_id.clone()).collect();
         exactly(faults, "a run that did not end once:", &ended, &runs);
         let mut services: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         for run in &self.runs {
-            services.entry(run.service_name.clone().unwrap_or_default()).or_default().insert(&run.run_id);
+            services
+                .entry(run.service_name.clone().unwrap_or_default())
+                .or_default()
+                .insert(&run.run_id);
         }
-        let services: BTreeMap<String, usize> =
-            services.into_iter().map(|(service, runs)| (service, runs.len())).collect();
+        let services: BTreeMap<String, usize> = services
+            .into_iter()
+            .map(|(service, runs)| (service, runs.len()))
+            .collect();
         exactly(faults, "not one run for", &services, acts);
-        let failed = self.runs.iter().filter(|run| run.finished_at > 0 && run.state != RunState::Succeeded);
-        faults.each("a run that failed:", failed.map(|run| format!("{} {:?}: {}", run.run_id, run.state, run.summary)));
+        let failed = self
+            .runs
+            .iter()
+            .filter(|run| run.finished_at > 0 && run.state != RunState::Succeeded);
+        faults.each(
+            "a run that failed:",
+            failed.map(|run| format!("{} {:?}: {}", run.run_id, run.state, run.summary)),
+        );
     }
 
     /// Each action once, each with one good result, and each change once at its target.
     fn check_actions(&self, faults: &mut Faults, hits: &BTreeMap<String, usize>) {
-        let ids: BTreeSet<String> = self.actions.iter().map(|action| action.action_id.clone()).collect();
+        let ids: BTreeSet<String> = self
+            .actions
+            .iter()
+            .map(|action| action.action_id.clone())
+            .collect();
         let asked = count(&mut self.actions.iter().map(|action| action.action_id.clone()));
         exactly(faults, "an action not asked for once:", &asked, &ids);
         let answered = count(&mut self.results.iter().map(|result| result.action_id.clone()));
         exactly(faults, "an action not answered once:", &answered, &ids);
-        let bad = self.results.iter().filter(|result| result.status != ResultStatus::Succeeded);
+        let bad = self
+            .results
+            .iter()
+            .filter(|result| result.status != ResultStatus::Succeeded);
         faults.each(
             "a bad result:",
             bad.map(|result| format!("{} {:?}: {}", result.action_id, result.status, result.cause)),
         );
         let changes = self.actions.iter().filter(|action| action.mutating);
-        let keys = changes.map(|action| action.idempotency_key.clone()).collect();
+        let keys = changes
+            .map(|action| action.idempotency_key.clone())
+            .collect();
         exactly(faults, "not once in the target's log: key", hits, &keys);
     }
 
@@ -183,14 +228,22 @@ impl Facts {
     fn check_audit(&self, faults: &mut Faults) {
         let mut chains: BTreeMap<&str, BTreeMap<i64, Vec<&AuditEntry>>> = BTreeMap::new();
         for entry in &self.audit {
-            chains.entry(&entry.writer).or_default().entry(entry.seq).or_default().push(entry);
+            chains
+                .entry(&entry.writer)
+                .or_default()
+                .entry(entry.seq)
+                .or_default()
+                .push(entry);
         }
         for (writer, chain) in chains {
             let mut before = "";
             for (place, (seq, entries)) in chain.iter().enumerate() {
                 let whole = i64::try_from(place) == Ok(*seq) && entries.len() == 1;
                 if !whole || entries[0].prev_hash != before {
-                    faults.0.push(format!("the audit chain of {writer} breaks at {seq}, {} entries", entries.len()));
+                    faults.0.push(format!(
+                        "the audit chain of {writer} breaks at {seq}, {} entries",
+                        entries.len()
+                    ));
                     break;
                 }
                 before = &entries[0].hash;
@@ -206,7 +259,12 @@ struct Faults(Vec<String>);
 impl Faults {
     fn each<T: ToString>(&mut self, what: &str, found: impl IntoIterator<Item = T>) {
         let found: Vec<String> = found.into_iter().map(|thing| thing.to_string()).collect();
-        self.0.extend(found.iter().take(LISTED).map(|thing| format!("{what} {thing}")));
+        self.0.extend(
+            found
+                .iter()
+                .take(LISTED)
+                .map(|thing| format!("{what} {thing}")),
+        );
         if found.len() > LISTED {
             self.0.push(format!("... {what} {} in all", found.len()));
         }
@@ -222,21 +280,36 @@ fn count<T: Ord>(things: &mut dyn Iterator<Item = T>) -> BTreeMap<T, usize> {
 }
 
 /// Every wanted thing once, and nothing else.
-fn exactly(faults: &mut Faults, what: &str, seen: &BTreeMap<String, usize>, wanted: &BTreeSet<String>) {
+fn exactly(
+    faults: &mut Faults,
+    what: &str,
+    seen: &BTreeMap<String, usize>,
+    wanted: &BTreeSet<String>,
+) {
     let times = |thing: &String| seen.get(thing).copied().unwrap_or(0);
     let all: BTreeSet<&String> = wanted.iter().chain(seen.keys()).collect();
-    let wrong = all.into_iter().filter(|thing| times(thing) != usize::from(wanted.contains(*thing)));
-    faults.each(what, wrong.map(|thing| format!("{thing} ({} times)", times(thing))));
+    let wrong = all
+        .into_iter()
+        .filter(|thing| times(thing) != usize::from(wanted.contains(*thing)));
+    faults.each(
+        what,
+        wrong.map(|thing| format!("{thing} ({} times)", times(thing))),
+    );
 }
 
 fn read(pipeline: &Pipeline, topic: &str) -> Result<Vec<CommittedRecord>> {
-    Ok(read_committed(&pipeline.bootstrap, &pipeline.topic(topic), READ)?)
+    Ok(read_committed(
+        &pipeline.bootstrap,
+        &pipeline.topic(topic),
+        READ,
+    )?)
 }
 
 fn all<T: AvroRecord>(pipeline: &Pipeline, topic: &str) -> Result<Vec<T>> {
     let decoded = read(pipeline, topic)?.into_iter().map(|record| {
         let value = record.value.unwrap_or_default();
-        decode(&value).map_err(|error| anyhow!("{topic}/{}/{}: {error}", record.partition, record.offset))
+        decode(&value)
+            .map_err(|error| anyhow!("{topic}/{}/{}: {error}", record.partition, record.offset))
     });
     decoded.collect()
 }
@@ -244,9 +317,17 @@ fn all<T: AvroRecord>(pipeline: &Pipeline, topic: &str) -> Result<Vec<T>> {
 /// The services of the alerts in one payload: an Alertmanager webhook, or a single event.
 fn services(record: &CommittedRecord) -> Result<Vec<String>> {
     let payload: Value = serde_json::from_slice(record.value.as_deref().unwrap_or_default())?;
-    let text = |value: &Value| value.as_str().map(str::to_owned).context("an alert without a service");
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .context("an alert without a service")
+    };
     match payload["alerts"].as_array() {
-        Some(alerts) => alerts.iter().map(|alert| text(&alert["labels"]["service"])).collect(),
+        Some(alerts) => alerts
+            .iter()
+            .map(|alert| text(&alert["labels"]["service"]))
+            .collect(),
         None => Ok(vec![text(&payload["service"])?]),
     }
 }

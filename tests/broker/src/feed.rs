@@ -47,11 +47,17 @@ impl Feed {
     /// The services whose alert is to trigger the playbook.
     pub fn acts(&self) -> impl Iterator<Item = String> {
         let one_in = self.one_in;
-        (self.first..self.first + self.alerts).filter(move |number| number % one_in == 0).map(service)
+        (self.first..self.first + self.alerts)
+            .filter(move |number| number % one_in == 0)
+            .map(service)
     }
 
     fn name(&self, number: usize) -> &'static str {
-        if number.is_multiple_of(self.one_in) { "Act" } else { "Noise" }
+        if number.is_multiple_of(self.one_in) {
+            "Act"
+        } else {
+            "Noise"
+        }
     }
 
     /// The services of all alerts.
@@ -103,7 +109,9 @@ impl Feed {
             }
             producer.poll(Duration::ZERO);
         }
-        producer.flush(PATIENCE).context("alerts straight to Kafka")?;
+        producer
+            .flush(PATIENCE)
+            .context("alerts straight to Kafka")?;
         Ok(())
     }
 
@@ -157,7 +165,9 @@ impl Feeding {
     /// # Errors
     /// An alert that nobody takes.
     pub fn finish(self) -> Result<()> {
-        self.thread.join().map_err(|_| anyhow!("the feeding thread panicked"))?
+        self.thread
+            .join()
+            .map_err(|_| anyhow!("the feeding thread panicked"))?
     }
 }
 

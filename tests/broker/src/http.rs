@@ -23,7 +23,11 @@ impl Message {
     /// The status of an answer; 0 if it has none.
     #[must_use]
     pub fn status(&self) -> u16 {
-        let status = self.start.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = self
+            .start
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok());
         status.unwrap_or_default()
     }
 
@@ -57,9 +61,15 @@ pub fn read_message(reader: &mut impl BufRead) -> Result<Option<Message>> {
         message.headers.insert(name, value);
     }
     if message.headers.contains_key("transfer-encoding") {
-        return Err(Error::new(ErrorKind::Unsupported, "the body comes in chunks"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the body comes in chunks",
+        ));
     }
-    let length = message.headers.get("content-length").and_then(|length| length.parse().ok());
+    let length = message
+        .headers
+        .get("content-length")
+        .and_then(|length| length.parse().ok());
     message.body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut message.body)?;
     Ok(Some(message))
@@ -69,7 +79,12 @@ pub fn read_message(reader: &mut impl BufRead) -> Result<Option<Message>> {
 ///
 /// # Errors
 /// A server that does not answer.
-pub fn request(address: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Message> {
+pub fn request(
+    address: &str,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Message> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -89,7 +104,10 @@ pub fn request(address: &str, line: &str, headers: &[(&str, &str)], body: &[u8])
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => {
             written?;
-            Err(Error::new(ErrorKind::UnexpectedEof, "closed without an answer"))
+            Err(Error::new(
+                ErrorKind::UnexpectedEof,
+                "closed without an answer",
+            ))
         }
         Err(error) => Err(error),
     }
@@ -100,7 +118,12 @@ pub fn request(address: &str, line: &str, headers: &[(&str, &str)], body: &[u8])
 /// # Errors
 /// As [`request`].
 pub fn post_json(address: &str, path: &str, body: &[u8]) -> Result<Message> {
-    request(address, &format!("POST {path}"), &[("content-type", "application/json")], body)
+    request(
+        address,
+        &format!("POST {path}"),
+        &[("content-type", "application/json")],
+        body,
+    )
 }
 
 #[cfg(test)]

@@ -125,4 +125,23 @@ impl Installation {
         let log = self.dir.path().join(format!("{instance}.log"));
         Ok(Proc::start(instance, command, &log)?)
     }
+
+    /// Deletes the ledger's consumer group, as its expiry would.
+    ///
+    /// # Errors
+    /// If the broker does not delete it.
+    pub fn delete_group(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let group = self.name("ledger");
+        let outcomes = runtime.block_on(admin.delete_groups(&[&group], &AdminOptions::new()))?;
+        for outcome in outcomes {
+            outcome.map_err(|(group, code)| anyhow::anyhow!("group {group}: {code}"))?;
+        }
+        Ok(())
+    }
 }

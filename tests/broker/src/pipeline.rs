@@ -96,7 +96,11 @@ impl Service {
     #[must_use]
     pub fn log(&self) -> String {
         let from = usize::try_from(self.log_from).unwrap_or(0);
-        self.process.log_text().get(from..).unwrap_or_default().to_owned()
+        self.process
+            .log_text()
+            .get(from..)
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -200,9 +204,16 @@ impl Pipeline {
     ///
     /// # Errors
     /// If it fails; with all that it said.
-    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String> {
+    pub fn command<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<String> {
         let config = self.dir.path().join("prunella.toml");
-        let output = Command::new(&self.program).arg("--config").arg(config).args(arguments).output()?;
+        let output = Command::new(&self.program)
+            .arg("--config")
+            .arg(config)
+            .args(arguments)
+            .output()?;
         let said = format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
@@ -273,7 +284,10 @@ fn program() -> Result<PathBuf> {
             .join("prunella"),
     };
     if !program.is_file() {
-        bail!("{} is not there; build it with `cargo build -p prunella`", program.display());
+        bail!(
+            "{} is not there; build it with `cargo build -p prunella`",
+            program.display()
+        );
     }
     Ok(program)
 }

@@ -45,7 +45,10 @@ impl Counts {
     /// Claims that are open in these partitions.
     #[must_use]
     pub fn claims(&self, of: impl Fn(i32) -> bool) -> usize {
-        self.actions.iter().filter(|((partition, _), claimed)| **claimed && of(*partition)).count()
+        self.actions
+            .iter()
+            .filter(|((partition, _), claimed)| **claimed && of(*partition))
+            .count()
     }
 
     /// True if nothing is left to be done.
@@ -79,10 +82,19 @@ impl Tally {
             .set("log_level", "3");
         let consumer: BaseConsumer = config.create()?;
         let mut assignment = TopicPartitionList::new();
-        let topics = [DECISIONS.to_owned(), RUNS.to_owned(), changelog("executor"), changelog("orchestrator")];
+        let topics = [
+            DECISIONS.to_owned(),
+            RUNS.to_owned(),
+            changelog("executor"),
+            changelog("orchestrator"),
+        ];
         for topic in &topics {
             for partition in 0..pipeline.setup.partitions {
-                assignment.add_partition_offset(&pipeline.topic(topic), partition, Offset::Beginning)?;
+                assignment.add_partition_offset(
+                    &pipeline.topic(topic),
+                    partition,
+                    Offset::Beginning,
+                )?;
             }
         }
         consumer.assign(&assignment)?;
@@ -135,7 +147,10 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 impl Counts {
     fn take(&mut self, topic: &str, message: &BorrowedMessage<'_>) {
         self.records += 1;
-        let entry = (message.partition(), message.key().unwrap_or_default().to_vec());
+        let entry = (
+            message.partition(),
+            message.key().unwrap_or_default().to_vec(),
+        );
         let is_open = entry.1.first() == Some(&OPEN);
         match (topic, message.payload()) {
             (DECISIONS, Some(value)) => self.decision(value),

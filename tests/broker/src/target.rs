@@ -74,7 +74,13 @@ impl Target {
     #[must_use]
     pub fn keys(&self) -> BTreeMap<String, usize> {
         let mut keys = BTreeMap::new();
-        for key in self.shared.lock().log.iter().filter_map(|hit| hit.key.clone()) {
+        for key in self
+            .shared
+            .lock()
+            .log
+            .iter()
+            .filter_map(|hit| hit.key.clone())
+        {
             *keys.entry(key).or_default() += 1;
         }
         keys
@@ -84,14 +90,22 @@ impl Target {
     #[must_use]
     pub fn probes(&self) -> usize {
         let state = self.shared.lock();
-        state.log.iter().filter(|hit| hit.line.starts_with("GET /done/")).count()
+        state
+            .log
+            .iter()
+            .filter(|hit| hit.line.starts_with("GET /done/"))
+            .count()
     }
 
     /// How many `POST`s have been received.
     #[must_use]
     pub fn posts(&self) -> usize {
         let state = self.shared.lock();
-        state.log.iter().filter(|hit| hit.line.starts_with("POST ")).count()
+        state
+            .log
+            .iter()
+            .filter(|hit| hit.line.starts_with("POST "))
+            .count()
     }
 
     /// Holds answers to `POST`s back, or lets them go. What is held is done all the same.
@@ -117,7 +131,11 @@ impl Shared {
     }
 
     fn answer(&self, request: &Message) -> &'static str {
-        let line = request.start.strip_suffix(" HTTP/1.1").unwrap_or(&request.start).to_owned();
+        let line = request
+            .start
+            .strip_suffix(" HTTP/1.1")
+            .unwrap_or(&request.start)
+            .to_owned();
         let key = request.headers.get("idempotency-key").cloned();
         let mut state = self.lock();
         state.log.push(Hit {
@@ -125,14 +143,21 @@ impl Shared {
             key: key.clone(),
         });
         if let Some(key) = line.strip_prefix("GET /done/") {
-            return if state.done.contains(key) { "200 OK" } else { "404 Not Found" };
+            return if state.done.contains(key) {
+                "200 OK"
+            } else {
+                "404 Not Found"
+            };
         }
         state.done.extend(key);
         drop(state);
         std::thread::sleep(self.delay);
         let mut state = self.lock();
         while state.held {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         "200 OK"
     }

@@ -49,7 +49,12 @@ impl Transactions {
 ///
 /// # Errors
 /// A cluster that does not answer.
-pub fn owners(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Result<BTreeMap<i32, String>> {
+pub fn owners(
+    bootstrap: &str,
+    group: &str,
+    topic: &str,
+    partitions: i32,
+) -> Result<BTreeMap<i32, String>> {
     let consumer = consumer(bootstrap, group, "read_uncommitted")?;
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition_range(topic, 0, partitions - 1);
@@ -57,7 +62,10 @@ pub fn owners(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Res
     let mut owners = BTreeMap::new();
     for element in committed.elements() {
         // PREFIX.APP.INSTANCE.THREAD
-        let id = element.metadata().strip_prefix(OWNER).and_then(|id| id.strip_prefix(group));
+        let id = element
+            .metadata()
+            .strip_prefix(OWNER)
+            .and_then(|id| id.strip_prefix(group));
         if let Some((instance, _)) = id.and_then(|id| id.trim_start_matches('.').rsplit_once('.')) {
             owners.insert(element.partition(), instance.to_owned());
         }

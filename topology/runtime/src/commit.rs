@@ -1,5 +1,7 @@
 //! The commands of a transaction, done at Kafka.
 
+use std::collections::BTreeMap;
+
 use prunella_stream::transaction::{Command, Guarantee, Reply};
 use prunella_stream::{EffectRequest, Sink, SourceKind};
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -88,30 +90,23 @@ impl StreamThread {
         let Some(producer) = &self.producer else {
             return Reply::Fatal;
         };
-        let logged = self.shared.config.assignment == Assignment::Group;
-        let now = wall_millis();
         let mut failure = None;
-        for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.touched) {
+        for slot in self.slots.values_mut().filter(|slot| slot.touched) {
             if let Err(error) = drain(producer, slot, &self.sink_topics, &self.dead_letter_topics) {
                 failure = Some(error);
             }
-            if !logged {
-                continue;
+        }
+        // Without transactions a change of state must not be there before the output it stands for: after a crash
+        // the record that comes again would be taken for done.
+        if producer.guarantee() == Guarantee::AtLeastOnce {
+            match producer.flush() {
+                Reply::Done => {}
+                other => return other,
             }
-            let changelog = &self.changelog;
-            slot.task.prepare(&mut |key, value| {
-                let sent = producer.send(&Outgoing {
-                    topic: changelog,
-                    partition: Some(*partition),
-                    key: Some(key),
-                    value,
-                    timestamp: now,
-                    headers: &[],
-                });
-                if let Err(error) = sent {
-                    failure = Some(error);
-                }
-            });
+        }
+        if self.shared.config.assignment == Assignment::Group {
+            let logged = produce_changes(producer, &mut self.slots, &self.changelog);
+            failure = failure.or(logged.err());
         }
         match failure {
             None => Reply::Done,
@@ -217,8 +212,6 @@ impl StreamThread {
         if self.handing_over {
             return Reply::Done;
         }
-        // An assignment begins unpaused.
-        self.paused = false;
         let outcome = self
             .offsets("", |_| true)
             .and_then(|offsets| self.consumer.assign(&offsets));
@@ -235,6 +228,9 @@ impl StreamThread {
     pub(crate) fn membership(&self) -> Member {
         if self.consumer.context().is_fatal() {
             return Member::NameInUse;
+        }
+        if self.consumer.assignment_lost() {
+            return Member::Lost;
         }
         let Ok(offsets) = self.offsets(&Mark::owner(&self.id), |_| true) else {
             return Member::Unknown;
@@ -291,5 +287,31 @@ pub(crate) fn drain(
             failure = Some(error);
         }
     });
+    failure.map_or(Ok(()), Err)
+}
+
+/// Produces what the open transaction changed in the tasks' state.
+fn produce_changes(
+    producer: &TransactionalProducer,
+    slots: &mut BTreeMap<i32, Slot>,
+    changelog: &str,
+) -> KafkaResult<()> {
+    let now = wall_millis();
+    let mut failure = None;
+    for (partition, slot) in slots.iter_mut().filter(|(_, slot)| slot.touched) {
+        slot.task.prepare(&mut |key, value| {
+            let sent = producer.send(&Outgoing {
+                topic: changelog,
+                partition: Some(*partition),
+                key: Some(key),
+                value,
+                timestamp: now,
+                headers: &[],
+            });
+            if let Err(error) = sent {
+                failure = Some(error);
+            }
+        });
+    }
     failure.map_or(Ok(()), Err)
 }

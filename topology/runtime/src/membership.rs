@@ -9,6 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::clock::boot_millis;
 use crate::commit::Member;
+use crate::config::Assignment;
 use crate::effects::Lease;
 use crate::fence::Mark;
 use crate::metrics::StageLabel;
@@ -81,11 +82,23 @@ impl StreamThread {
         loop {
             match self.take_over(partitions) {
                 Ok(()) => break,
-                Err(TakeoverError::Interrupted) => return Ok(()),
+                Err(TakeoverError::Interrupted) => {
+                    // Not restored or not taught: neither to be worked with nor to be parked.
+                    self.keep_for_rebirth();
+                    return Ok(());
+                }
                 Err(TakeoverError::Fatal(error)) => return Err(error),
+                Err(TakeoverError::Stalled(topic)) => {
+                    tracing::warn!(
+                        stage = self.spec.app,
+                        topic,
+                        "a restore stood still; trying again"
+                    );
+                    self.keep_for_rebirth();
+                }
                 Err(TakeoverError::Kafka(error)) => {
                     tracing::warn!(stage = self.spec.app, %error, "taking partitions up failed; trying again");
-                    self.slots.clear();
+                    self.keep_for_rebirth();
                     match crate::commit::member_of(&error) {
                         Member::NameInUse => return Err(RuntimeError::NameInUse(self.id.clone())),
                         Member::Lost => return self.let_go(),
@@ -127,9 +140,15 @@ impl StreamThread {
         self.handing_over = false;
         if self.rebuild_wanted {
             // The producer is beyond use; the tasks' state may be too.
-            self.slots.clear();
+            self.keep_for_rebirth();
         }
-        let token = self.release();
+        // A member that lost its assignment has no id any more: its commit would be taken for that of a second
+        // process under our name.
+        let token = if self.consumer.assignment_lost() {
+            None
+        } else {
+            self.release()
+        };
         for (partition, mut slot) in std::mem::take(&mut self.slots) {
             if let Some(token) = &token {
                 slot.released = Some(token.clone());
@@ -177,33 +196,34 @@ impl StreamThread {
             slot.task.abort();
             slot.touched = false;
         }
-        loop {
-            match self.membership() {
-                Member::Current => break,
-                Member::NameInUse => return Err(RuntimeError::NameInUse(self.id.clone())),
-                Member::Lost => {
-                    self.producer = None;
-                    self.let_go()?;
-                    return self.renew_producer();
-                }
-                Member::Unknown => {
-                    let _ = self.consumer.poll(Duration::from_millis(200));
-                    self.check_fatal()?;
-                    if self.consumer.context().has_event() || self.is_stopping() {
-                        break;
-                    }
-                }
-            }
-        }
+        // What is pending is settled by the new producer before any offset is written: a plain commit now could
+        // wind back a transaction that did commit. The mark of the takeover tells whether we are still a member.
+        let _ = self.consumer.poll(Duration::ZERO);
+        self.check_fatal()?;
         self.producer = None;
         self.renew_producer()?;
-        self.slots.clear();
         self.lease = Lease::new(self.shared.config.session_timeout_ms);
         self.lease.renew(boot_millis());
+        if self.shared.config.assignment == Assignment::All {
+            // There is no changelog to restore from: the tasks stand as they did before the failed batch.
+            let positions = self.offsets("", |_| true)?;
+            self.consumer.assign(&positions)?;
+            self.shared.health.set_ready(&self.id, true);
+            return Ok(());
+        }
+        self.keep_for_rebirth();
         if self.consumer.context().has_event() {
             return Ok(());
         }
         self.take_up(&partitions)
+    }
+
+    /// Takes the tasks out of work. They are restored before they work again, but the outcomes that they hold
+    /// are on no log and must not be lost.
+    pub(crate) fn keep_for_rebirth(&mut self) {
+        for (partition, slot) in std::mem::take(&mut self.slots) {
+            self.reborn.insert(partition, slot.task);
+        }
     }
 
     /// Makes a new producer; as long as the broker has trouble, again.
@@ -220,7 +240,7 @@ impl StreamThread {
                     self.producer = Some(producer);
                     return Ok(());
                 }
-                Err(error) if self.is_stopping() => return Err(error.into()),
+                Err(_) if self.is_stopping() => return Ok(()),
                 Err(error) => {
                     tracing::warn!(stage = self.spec.app, %error, "no producer yet; trying again");
                     let _ = self.consumer.poll(Duration::from_millis(500));
@@ -273,7 +293,10 @@ impl StreamThread {
         loop {
             self.take_completions();
             self.settle_turn();
-            let drained = self.in_flight.is_empty() && self.settled.1.is_empty();
+            let waiting = |slot: &Slot| slot.task.next_due() == Some(i64::MIN);
+            let drained = self.in_flight.is_empty()
+                && self.settled.1.is_empty()
+                && !self.slots.values().any(waiting);
             if drained || self.rebuild_wanted || Instant::now() >= give_up {
                 break;
             }

@@ -12,13 +12,14 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::{TopicPartitionList, util::Timeout};
 
 use crate::kafka::log_line;
 
-/// Longest one call of a transaction may take.
-const CALL: Duration = Duration::from_secs(10);
+/// Longest one call of a transaction may take. Repeated as often as the machine repeats it, this stays below
+/// `max.poll.interval.ms`: a consumer that is not polled for longer is no member any more.
+const CALL: Duration = Duration::from_secs(6);
 
 /// Counts records that could not be delivered.
 #[derive(Clone, Default)]
@@ -191,6 +192,12 @@ impl TransactionalProducer {
     }
 
     pub(crate) fn abort(&mut self) -> Reply {
+        // The client library waits for the reports of what it purges, and only we can take them.
+        self.producer.purge(PurgeConfig::default().queue());
+        let give_up = Instant::now() + CALL;
+        while self.producer.in_flight_count() > 0 && Instant::now() < give_up {
+            self.producer.poll(Duration::from_millis(1));
+        }
         let reply = reply("abort", self.producer.abort_transaction(CALL));
         self.failed_before = self.failures();
         reply
@@ -218,7 +225,7 @@ pub(crate) fn fence(base: &ClientConfig, id: &str) -> KafkaResult<()> {
 }
 
 fn init_transactions(producer: &BaseProducer<DeliveryContext>) -> KafkaResult<()> {
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_secs(20);
     loop {
         match producer.init_transactions(Timeout::After(CALL)) {
             Err(KafkaError::Transaction(error))

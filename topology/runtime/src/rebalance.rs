@@ -8,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::kafka::log_line;
@@ -73,6 +73,12 @@ impl ClientContext for RebalanceContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, reason, "consumer error");
+        // It is told once, to whichever poll comes first.
+        if reason.starts_with("Fatal error")
+            || error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId)
+        {
+            self.set_fatal();
+        }
     }
 }
 

@@ -232,6 +232,7 @@ impl Runtime {
                 Err(_) => RuntimeError::Panicked(thread.id.clone()),
             };
             tracing::error!(stage = thread.spec.app, %error, "stream thread ended");
+            thread.lease.close();
             thread.shared.health.fail(error);
             thread.consumer.context().close();
         });
@@ -278,6 +279,7 @@ impl Runtime {
             machine: Transaction::new(shared.config.guarantee),
             slots: BTreeMap::new(),
             parked: BTreeMap::new(),
+            reborn: BTreeMap::new(),
             lease,
             settled: crossbeam_channel::unbounded(),
             in_flight: Default::default(),
@@ -299,24 +301,38 @@ impl Runtime {
 impl StreamThread {
     /// Every topic must be there before anything is processed: a missing one would stop a transaction midway.
     fn check_topics(&self) -> Result<(), RuntimeError> {
-        let topics = self
-            .source_topics
-            .iter()
-            .chain(&self.sink_topics)
-            .chain(&self.dead_letter_topics);
-        for topic in topics.chain(std::iter::once(&self.changelog)) {
-            let metadata = self
-                .consumer
-                .fetch_metadata(Some(topic), Duration::from_secs(15))?;
-            let there = metadata
-                .topics()
-                .iter()
-                .any(|found| found.error().is_none() && !found.partitions().is_empty());
-            if !there {
-                return Err(RuntimeError::MissingTopic(topic.clone()));
+        let mut keyed = 0;
+        for (source, topic) in self.spec.sources.iter().zip(&self.source_topics) {
+            let partitions = self.partitions_of(topic)?;
+            if source.kind == SourceKind::Keyed {
+                keyed = keyed.max(partitions);
             }
         }
+        for topic in self.sink_topics.iter().chain(&self.dead_letter_topics) {
+            self.partitions_of(topic)?;
+        }
+        let logged = self.partitions_of(&self.changelog)?;
+        if logged < keyed {
+            return Err(RuntimeError::Changelog(format!(
+                "{} has {logged} partitions, the stage's input has {keyed}: state of the others could not be kept. Create the changelog anew with {keyed} partitions (`prunella topology check`)",
+                self.changelog
+            )));
+        }
         Ok(())
+    }
+
+    fn partitions_of(&self, topic: &str) -> Result<usize, RuntimeError> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(topic), Duration::from_secs(15))?;
+        let found = metadata
+            .topics()
+            .iter()
+            .find(|found| found.error().is_none());
+        match found.map_or(0, |found| found.partitions().len()) {
+            0 => Err(RuntimeError::MissingTopic(topic.to_owned())),
+            partitions => Ok(partitions),
+        }
     }
 
     /// Joins after the producer's id was fenced and before any offset is read.

@@ -76,6 +76,8 @@ pub(crate) struct StreamThread {
     pub(crate) machine: Transaction,
     pub(crate) slots: BTreeMap<i32, Slot>,
     pub(crate) parked: BTreeMap<i32, Slot>,
+    /// Tasks to be restored before they work again; they hold outcomes of effects.
+    pub(crate) reborn: BTreeMap<i32, Box<dyn Task>>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) settled: (Sender<Settled>, Receiver<Settled>),
     pub(crate) in_flight: BTreeSet<(i32, EffectId, u32)>,
@@ -124,7 +126,13 @@ impl StreamThread {
     pub(crate) fn turn(&mut self) {
         self.feed_broadcast();
         self.take_completions();
-        self.tick();
+        if !self.rebuild_wanted {
+            self.tick();
+        }
+        // After a failure the tasks are ahead of what was committed: nothing more is done with them.
+        if self.rebuild_wanted {
+            return;
+        }
         self.balance_load();
         let wait = if self.machine.is_open() {
             Duration::ZERO
@@ -263,7 +271,7 @@ impl StreamThread {
         }
         if let Err(error) = drain(producer, slot, &self.sink_topics, &self.dead_letter_topics) {
             tracing::warn!(stage = self.spec.app, %error, "a record could not be produced");
-            self.machine.give_up();
+            self.machine.fail();
             self.run_machine();
         }
     }
@@ -284,7 +292,17 @@ impl StreamThread {
                 if !broadcast.has(source.topic, position) {
                     continue;
                 }
+                let mut fed_to = position;
                 for record in broadcast.read(source.topic, position, usize::MAX) {
+                    // An abort goes back: what follows a record that was undone waits for it.
+                    let reached = self
+                        .slots
+                        .get(&partition)
+                        .map(|slot| slot.task.position(index));
+                    if reached.is_none_or(|reached| reached < fed_to) || self.rebuild_wanted {
+                        return;
+                    }
+                    fed_to = record.offset + 1;
                     with_broadcast(index, &record, &mut |record| {
                         self.process(partition, record)
                     });
@@ -301,8 +319,10 @@ impl StreamThread {
                 .slots
                 .get_mut(&partition)
                 .or_else(|| self.parked.get_mut(&partition));
-            if let Some(slot) = slot {
-                slot.task.settle(completion);
+            match (slot, self.reborn.get_mut(&partition)) {
+                (Some(slot), _) => slot.task.settle(completion),
+                (None, Some(task)) => task.settle(completion),
+                (None, None) => {}
             }
         }
     }
@@ -357,7 +377,8 @@ impl StreamThread {
 
     /// While effects are open and nothing else commits, membership is confirmed by plain commits.
     fn keep_lease(&self) {
-        if !self.in_flight.is_empty()
+        if !self.rebuild_wanted
+            && !self.in_flight.is_empty()
             && self.machine.is_idle()
             && self.shared.config.assignment == Assignment::Group
             && self.lease.is_short()

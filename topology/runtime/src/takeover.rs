@@ -24,6 +24,9 @@ pub(crate) enum TakeoverError {
     /// Something passing: try again.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// A changelog could not be read to its end for a while: a broker is away. Try again.
+    #[error("changelog {0} stood still")]
+    Stalled(String),
     /// Nothing that trying again would mend.
     #[error(transparent)]
     Fatal(RuntimeError),
@@ -34,6 +37,7 @@ impl From<RestoreError> for TakeoverError {
         match error {
             RestoreError::Interrupted => TakeoverError::Interrupted,
             RestoreError::Kafka(error) => TakeoverError::Kafka(error),
+            RestoreError::Stalled(topic) => TakeoverError::Stalled(topic),
             other => TakeoverError::Fatal(RuntimeError::Changelog(other.to_string())),
         }
     }
@@ -54,16 +58,19 @@ impl StreamThread {
     pub(crate) fn take_over(&mut self, partitions: &BTreeSet<i32>) -> Result<(), TakeoverError> {
         self.leaked = false;
         let side = side_consumer(&self.shared.base, &self.group)?;
-        let standings = self.fence_and_mark(&side, partitions)?;
+        let standings = self.fence_and_look(&side, partitions)?;
         let assignment = self.assignment(&standings)?;
         self.consumer.assign(&assignment)?;
         self.consumer.pause(&assignment)?;
         self.fill_slots(&side, partitions, &standings)?;
+        // Only now: a mark written before the refusal of lost offsets would pass for an owner's at the next start.
+        self.mark(&standings, &Mark::owner(&self.id))?;
         self.learn()?;
         if self.leaked {
             self.consumer.assign(&assignment)?;
         }
         self.consumer.resume(&assignment)?;
+        self.reborn.clear();
         self.shared
             .metrics
             .rebalances
@@ -89,9 +96,9 @@ impl StreamThread {
     }
 
     /// Reads the marks of the last owners, fences those that may have a transaction open, and only then reads
-    /// where to go on. The own mark is a plain commit: inside a transaction a third owner would not see it,
-    /// and before the stable read it would override a pending transaction's offset.
-    fn fence_and_mark(
+    /// where to go on. The own mark, which follows, is a plain commit: inside a transaction a third owner would
+    /// not see it, and before the stable read it would override a pending transaction's offset.
+    fn fence_and_look(
         &self,
         side: &BaseConsumer<LogContext>,
         partitions: &BTreeSet<i32>,
@@ -123,7 +130,6 @@ impl StreamThread {
                 standing.offset = side.fetch_watermarks(topic, *partition, ANSWER)?.0;
             }
         }
-        self.mark(&standings, &Mark::owner(&self.id))?;
         Ok(standings)
     }
 
@@ -159,7 +165,12 @@ impl StreamThread {
             let parked = self.parked.remove(partition);
             match parked.filter(|slot| self.is_untouched(*partition, slot, standings)) {
                 Some(slot) => drop(self.slots.insert(*partition, slot)),
-                None => drop(fresh.insert(*partition, Slot::new((self.spec.make)(*partition)))),
+                None => {
+                    let reborn = self.reborn.remove(partition);
+                    let mut task = reborn.unwrap_or_else(|| (self.spec.make)(*partition));
+                    task.clear();
+                    fresh.insert(*partition, Slot::new(task));
+                }
             }
         }
         self.parked.clear();

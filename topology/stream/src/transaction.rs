@@ -149,6 +149,20 @@ impl Transaction {
         self.uncertain = false;
     }
 
+    /// Gives the transaction up because a record could not be produced. Unlike a rebalance this counts: a producer
+    /// that can only fail is replaced, not tried for ever.
+    pub fn fail(&mut self) {
+        let counts = matches!(self.state, State::Open | State::Doing(_));
+        self.give_up();
+        if counts {
+            self.aborts += 1;
+        }
+        if self.aborts >= ABORTS {
+            self.aborts = 0;
+            self.state = State::Doing(Command::Rebuild);
+        }
+    }
+
     /// Tells how the command went.
     pub fn reply(&mut self, reply: Reply) {
         let State::Doing(command) = self.state else {
@@ -385,6 +399,25 @@ mod tests {
             Some(Command::RollBack),
             "given up before"
         );
+    }
+
+    #[test]
+    fn endless_failures_to_produce_end_in_a_new_producer_and_rebalances_do_not() {
+        for (fails, rebuilt) in [(true, true), (false, false)] {
+            let mut machine = Transaction::new(Guarantee::ExactlyOnce);
+            let mut seen = false;
+            for _ in 0..5 {
+                machine.open();
+                run(&mut machine, &[Reply::Done]);
+                if fails {
+                    machine.fail();
+                } else {
+                    machine.give_up();
+                }
+                seen |= run(&mut machine, &[Reply::Done; 4]).contains(&Command::Rebuild);
+            }
+            assert_eq!(seen, rebuilt);
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ struct Arguments {
     threads: usize,
     #[arg(long)]
     at_least_once: bool,
+    #[arg(long)]
+    accept_lost_offsets: bool,
     #[arg(long, default_value_t = 6_000)]
     session_timeout_ms: u32,
     #[arg(long, default_value_t = 100)]
@@ -49,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         } else {
             Guarantee::ExactlyOnce
         },
+        accept_lost_offsets: arguments.accept_lost_offsets,
         session_timeout_ms: arguments.session_timeout_ms,
         commit_interval_ms: arguments.commit_interval_ms,
         ..RuntimeConfig::default()
