@@ -1,6 +1,11 @@
 //! What encoding and decoding one alert with sixteen labels costs:
 //! `cargo run --release -p prunella-schemas --example codec_cost`.
-#![allow(clippy::disallowed_methods, reason = "a measurement needs a clock")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros,
+    reason = "a measurement needs a clock, and says what it measured"
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -3,7 +3,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "tests"
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests; they read files and start Java"
 )]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! docker-compose.yml and the Containerfile cannot be started here, so they are held against the declaration.
 
 #![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "a test reads files")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,7 @@
 //! prunella-topology`, and look at the difference.
 
 #![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "a test reads files")]
 
 use std::path::PathBuf;
 

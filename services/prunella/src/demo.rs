@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use prunella_effects::SecretUrl;
+use prunella_effects::{EffectsConfig, SecretUrl};
+use prunella_gateway::GatewayConfig;
 use prunella_runtime::wall_millis;
 use prunella_schemas::KnowledgeFile;
 use reqwest::Method;
@@ -27,6 +28,7 @@ use crate::exit::{Exit, FAILED, KILL_SWITCH};
 use crate::gateway::Gateway;
 use crate::gateway_client::GatewayClient;
 use crate::host::Host;
+use crate::output::say;
 
 /// See it work, on this machine, with nothing but this binary.
 #[derive(Args, Debug)]
@@ -55,27 +57,27 @@ pub async fn run(mut config: Config, arguments: &DemoArguments) -> Result<Exit> 
     let started = Instant::now();
     let directory = tempfile::tempdir()?;
     let patient = Patient::start(directory.path()).await?;
-    println!(
+    say!(
         "a patient: a small HTTP service at {}, whose connection pool leaks under traffic",
         patient.url
-    );
+    )?;
     let judge = Judge::start(&patient.url).await?;
-    println!("a judge: a client in a process of its own that sends it requests all the time");
+    say!("a judge: a client in a process of its own that sends it requests all the time")?;
 
     let opened = Instant::now();
     let embedded = Embedded::start(&mut config)?;
     configure(&mut config, &patient);
     let gateway = Gateway::start(&config).await?;
-    let client = own_client(&gateway)?;
+    let client = own_client(&gateway, None)?;
     publish(&client).await?;
     let host = Host::start(&config, &STAGES).await?;
     wait(|| host.is_ready(), "the pipeline to open").await?;
-    println!(
+    say!(
         "a pipeline: gateway, {} on an embedded broker at {} (at least once: it has no transactions), open after {} ms",
         STAGES.join(", "),
         embedded.bootstrap,
         opened.elapsed().as_millis()
-    );
+    )?;
     if arguments.kill_switch {
         throw_kill_switch(&client).await?;
     }
@@ -83,16 +85,24 @@ pub async fn run(mut config: Config, arguments: &DemoArguments) -> Result<Exit> 
     gateway.stop().await?;
     host.stop().await?;
     let exit = outcome?;
-    println!("\ndone after {:.1} s", started.elapsed().as_secs_f64());
+    say!("\ndone after {:.1} s", started.elapsed().as_secs_f64())?;
     Ok(exit)
 }
 
-/// Everything on loopback and on free ports; the patient is the only host that may be called.
+/// Everything on loopback and on free ports; the patient is the only host that may be called. Who may send and
+/// command elsewhere, and what may be called there, has no say here.
 fn configure(config: &mut Config, patient: &Patient) {
-    config.gateway.listen = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
-    "127.0.0.1:0".clone_into(&mut config.http.listen);
-    config.effects.base_url = Some(SecretUrl(patient.url.clone()));
-    config.effects.notification_webhook = None;
+    let free = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+    config.http.listen = free;
+    config.gateway = GatewayConfig {
+        listen: free,
+        ..GatewayConfig::default()
+    };
+    config.effects = EffectsConfig {
+        base_url: Some(SecretUrl(patient.url.clone())),
+        kill_file: config.effects.kill_file.take(),
+        ..EffectsConfig::default()
+    };
 }
 
 async fn publish(client: &GatewayClient) -> Result<()> {
@@ -121,7 +131,7 @@ async fn throw_kill_switch(client: &GatewayClient) -> Result<()> {
     client
         .ask(Method::PUT, "/v1/switches/kill-switch", Some(&body))
         .await?;
-    println!("the kill switch is thrown");
+    say!("the kill switch is thrown")?;
     // The executor and the orchestrator read it within a moment; the executor checks again before it acts.
     tokio::time::sleep(Duration::from_millis(300)).await;
     Ok(())
@@ -135,12 +145,12 @@ async fn play(
     patient: &Patient,
 ) -> Result<Exit> {
     wait(|| judge.failing(), "the patient to fall ill").await?;
-    println!("\nthe patient is ill: the judge's requests fail");
+    say!("\nthe patient is ill: the judge's requests fail")?;
     let alerted = wall_millis();
     client
         .ask(Method::POST, "/v1/alerts/alertmanager", Some(&payload()))
         .await?;
-    println!("its monitoring says so, as Alertmanager would: POST /v1/alerts/alertmanager\n");
+    say!("its monitoring says so, as Alertmanager would: POST /v1/alerts/alertmanager\n")?;
     let mut timeline = Timeline::open(&config.kafka, &config.topology.prefix, alerted)?;
     let summary = follow(&mut timeline).await?;
     if arguments.kill_switch {
@@ -157,7 +167,7 @@ async fn follow(timeline: &mut Timeline) -> Result<Value> {
     let mut told = false;
     while Instant::now() < give_up {
         for hop in tokio::task::block_in_place(|| timeline.next_hops())? {
-            println!("{}", hop.line());
+            say!("{}", hop.line())?;
             match hop {
                 Hop::RunEnded { run: ended, .. } => run = Some(ended),
                 Hop::Told { .. } => told = true,
@@ -181,20 +191,20 @@ async fn judge_healed(judge: &Judge, patient: &Patient, run: &Value) -> Result<E
     )
     .await;
     let restarts = patient.restarts()?;
-    println!("\nthe run: {}", text_of(run, "summary"));
-    println!("the judge: {}", judge.verdict());
-    println!("the patient's own request log shows {restarts} restart(s)");
+    say!("\nthe run: {}", text_of(run, "summary"))?;
+    say!("the judge: {}", judge.verdict())?;
+    say!("the patient's own request log shows {restarts} restart(s)")?;
     match healed {
         Ok(()) if restarts == 1 => {
-            println!("HEALED: exactly one restart, and requests succeed again");
+            say!("HEALED: exactly one restart, and requests succeed again")?;
             Ok(Exit::SUCCESS)
         }
         Ok(()) => {
-            println!("NOT AS IT SHOULD BE: there must be exactly one restart");
+            say!("NOT AS IT SHOULD BE: there must be exactly one restart")?;
             Ok(FAILED)
         }
         Err(error) => {
-            println!("NOT HEALED: {error:#}");
+            say!("NOT HEALED: {error:#}")?;
             Ok(FAILED)
         }
     }
@@ -203,14 +213,14 @@ async fn judge_healed(judge: &Judge, patient: &Patient, run: &Value) -> Result<E
 async fn judge_left_alone(judge: &Judge, patient: &Patient, run: &Value) -> Result<Exit> {
     tokio::time::sleep(WELL_FOR).await;
     let restarts = patient.restarts()?;
-    println!("\nthe run: {}", text_of(run, "summary"));
-    println!("the judge: {}", judge.verdict());
-    println!("the patient's own request log shows {restarts} restart(s)");
+    say!("\nthe run: {}", text_of(run, "summary"))?;
+    say!("the judge: {}", judge.verdict())?;
+    say!("the patient's own request log shows {restarts} restart(s)")?;
     if restarts == 0 && judge.failing() {
-        println!("LEFT ALONE: the kill switch is on, nothing was restarted, a person was told");
+        say!("LEFT ALONE: the kill switch is on, nothing was restarted, a person was told")?;
         return Ok(KILL_SWITCH);
     }
-    println!("NOT AS IT SHOULD BE: with the kill switch on nothing may be restarted");
+    say!("NOT AS IT SHOULD BE: with the kill switch on nothing may be restarted")?;
     Ok(FAILED)
 }
 

@@ -1,10 +1,12 @@
 //! Reading what the commands are given.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use prunella_schemas::KnowledgeFile;
+
+use crate::output::tell;
 
 /// Largest file of knowledge, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -14,6 +16,12 @@ const MAX_FILE: u64 = 1 << 20;
 /// # Errors
 /// A directory that cannot be read, holds none, or holds one that is too large or not UTF-8.
 pub fn knowledge(directory: &Path) -> Result<Vec<KnowledgeFile>> {
+    if directory.is_file() {
+        bail!(
+            "{} is a file; name the directory that holds all rules and playbooks",
+            directory.display()
+        );
+    }
     let mut paths = Vec::new();
     collect(directory, &mut paths, 0)?;
     paths.sort();
@@ -80,7 +88,13 @@ pub fn bytes(file: Option<&Path>) -> Result<Vec<u8>> {
             bytes =
                 std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         }
-        _ => drop(std::io::stdin().lock().read_to_end(&mut bytes)?),
+        _ => {
+            let mut input = std::io::stdin().lock();
+            if input.is_terminal() {
+                tell!("reading standard input; Ctrl-D ends it");
+            }
+            input.read_to_end(&mut bytes)?;
+        }
     }
     Ok(bytes)
 }

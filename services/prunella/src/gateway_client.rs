@@ -56,14 +56,27 @@ impl GatewayClient {
             ),
             None => std::env::var("PRUNELLA_TOKEN").ok(),
         };
+        // A file may hold more than one; see the gateway's `token_file`.
+        let first = |text: String| {
+            text.lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty())
+                .map(str::to_owned)
+        };
+        Self::with_token(&arguments.gateway, token.and_then(first))
+    }
+
+    /// A client of the gateway at a URL.
+    ///
+    /// # Errors
+    /// If no HTTP client can be made.
+    pub fn with_token(gateway: &str, token: Option<String>) -> Result<Self> {
         Ok(Self {
             http: reqwest::Client::builder()
                 .timeout(Duration::from_secs(30))
                 .build()?,
-            base: arguments.gateway.trim_end_matches('/').to_owned(),
-            token: token
-                .map(|token| token.trim().to_owned())
-                .filter(|token| !token.is_empty()),
+            base: gateway.trim_end_matches('/').to_owned(),
+            token,
         })
     }
 
@@ -78,7 +91,7 @@ impl GatewayClient {
         }
         let response = request.send().await.with_context(|| {
             format!(
-                "no answer from the gateway at {}; is it running? `--gateway URL` names another",
+                "no answer from the gateway at {}; is it running (`prunella up`, `prunella run gateway`)? `--gateway URL` names another",
                 self.base
             )
         })?;

@@ -49,9 +49,14 @@ impl Host {
             .iter()
             .map(|stage| stage_spec(stage))
             .collect::<Result<Vec<_>>>()?;
-        let listener = TcpListener::bind(&config.http.listen)
+        let listener = TcpListener::bind(config.http.listen)
             .await
-            .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}; stop what listens there, or change http.listen",
+                    config.http.listen
+                )
+            })?;
         let ops = listener.local_addr()?;
         let kafka = config.kafka.clone();
         let settings = config.runtime.clone();

@@ -12,6 +12,8 @@ use rdkafka::admin::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use crate::reach::no_answer;
+
 /// Longest wait for an answer of the cluster.
 pub const ANSWER: Duration = Duration::from_secs(10);
 
@@ -36,10 +38,14 @@ pub fn reader(kafka: &KafkaConfig) -> Result<BaseConsumer<LogContext>> {
 ///
 /// # Errors
 /// A cluster that does not answer.
-pub fn partitions(consumer: &BaseConsumer<LogContext>, topic: &str) -> Result<Vec<i32>> {
+pub fn partitions(
+    kafka: &KafkaConfig,
+    consumer: &BaseConsumer<LogContext>,
+    topic: &str,
+) -> Result<Vec<i32>> {
     let metadata = consumer
         .fetch_metadata(Some(topic), ANSWER)
-        .with_context(|| format!("asking for topic {topic}"))?;
+        .map_err(|error| no_answer(kafka, &error))?;
     let found = metadata
         .topics()
         .iter()
@@ -62,7 +68,7 @@ pub async fn existing(
     let metadata = admin
         .inner()
         .fetch_metadata(None, ANSWER)
-        .with_context(|| format!("no answer from {}", kafka.bootstrap_servers))?;
+        .map_err(|error| no_answer(kafka, &error))?;
     let mut topics = Vec::new();
     for topic in metadata.topics() {
         if topic.error().is_some() || installation.prefix.strip(topic.name()).is_none() {

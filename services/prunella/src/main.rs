@@ -4,6 +4,7 @@ mod alert_line;
 mod commands;
 mod config;
 mod demo;
+mod diagnose;
 mod embedded;
 mod exit;
 mod files;
@@ -11,6 +12,8 @@ mod gateway;
 mod gateway_client;
 mod host;
 mod kafka;
+mod output;
+mod reach;
 mod runner;
 mod stop;
 
@@ -18,13 +21,15 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use prunella_runtime::RuntimeError;
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{decide, doctor, kill_switch, knowledge, normalize, run, tail, topology, up};
 use crate::config::{Config, LogConfig, LogFormat};
-use crate::exit::{Exit, FAILED};
+use crate::exit::{Exit, FAILED, NAME_IN_USE};
+use crate::output::{Closed, explain, tell};
 
 /// A remediation pipeline on Apache Kafka: alerts in, safe and verified fixes out.
 #[derive(Parser, Debug)]
@@ -68,10 +73,19 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {
         Ok(exit) => exit.into(),
+        // Quietly, but not as if all had been said.
+        Err(error) if error.is::<Closed>() => FAILED.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
-            FAILED.into()
+            tell!("error: {}", explain(&error));
+            exit_of(&error).into()
         }
+    }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    match error.downcast_ref::<RuntimeError>() {
+        Some(RuntimeError::NameInUse(_)) => NAME_IN_USE,
+        _ => FAILED,
     }
 }
 
@@ -111,13 +125,53 @@ async fn dispatch(config: Config, command: Command) -> Result<Exit> {
 
 /// Logs go to standard error; standard output is for what was asked.
 fn log(config: &LogConfig) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.level)?;
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(&config.level)?)
+        // Where nobody reads the log, it is not worth a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match config.format {
         LogFormat::Human => logs.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => logs.json().init(),
     }
     Ok(())
+}
+
+/// A lone word that is no level would be taken for the name of a module, and nothing would be logged.
+fn filter(level: &str) -> Result<EnvFilter> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_known = |part: &str| {
+        part.contains('=') || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level))
+    };
+    if let Some(part) = level.split(',').find(|part| !is_known(part.trim())) {
+        bail!(
+            "log.level: `{part}` is no level; use {}, or MODULE=LEVEL, with commas in between",
+            LEVELS.join(", ")
+        );
+    }
+    let directives: String = level.split_whitespace().collect();
+    EnvFilter::try_new(directives).with_context(|| {
+        format!("log.level: `{level}` is none; write for example `info` or `info,prunella_runtime=debug`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for good in [
+            "info",
+            "DEBUG",
+            "info,librdkafka=warn",
+            "off, prunella_runtime=trace",
+        ] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["loud", "", "info,loud", "a=loud"] {
+            let error = format!("{:#}", filter(bad).expect_err(bad));
+            assert!(error.starts_with("log.level: "), "{error}");
+        }
+    }
 }

@@ -83,7 +83,10 @@ impl SwitchesOf {
     }
 
     fn thrown(&self, domain: &str) -> Option<Switch> {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let (position, switches) = &mut *seen;
         for record in self.broadcast.read(SWITCHES, *position, usize::MAX) {
             *position = record.offset + 1;

@@ -28,36 +28,72 @@ pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
     let target = Target::start()?;
     for (one_in, limit) in [(100, 15.0), (1, 55.0)] {
         let name = format!("one in {one_in} starts a run");
-        let scene = Scene::new(&options.bootstrap, &format!("backlog{one_in}"), options.stage_partitions, &[])?;
+        let scene = Scene::new(
+            &options.bootstrap,
+            &format!("backlog{one_in}"),
+            options.stage_partitions,
+            &[],
+        )?;
         let address = target.address.to_string();
         feed::knowledge(&scene, &address)?;
         let mix = feed::every(one_in);
         feed::raw_alerts(&scene, "raw-alerts", 0..options.records, mix)?;
-        target.take_calls();
+        let _ = target.take_calls();
         let runs = mix.triggers(&(0..options.records));
         // Each alert is read by three stages; each run has a call and a summary, and a result of each.
         let until = format!("--until={}", options.records * 3 + runs * 4);
-        let measured = Child::stages(dir, &scene, PIPELINE, "bench-0", &[&until, "--target", &address])?.measured()?;
+        let measured = Child::stages(
+            dir,
+            &scene,
+            PIPELINE,
+            "bench-0",
+            &[&until, "--target", &address],
+        )?
+        .measured()?;
         let calls = target.take_calls();
         let failed = failed_calls(&scene)?;
         eprintln!("    processor time by thread in us: {:?}", measured.threads);
-        eprintln!("    commits: {:?}, ms: {:?}", measured.transactions, measured.commit_ms);
+        eprintln!(
+            "    commits: {:?}, ms: {:?}",
+            measured.transactions, measured.commit_ms
+        );
         ensure!(
             calls.keys + failed == runs,
             "{runs} runs were to call the target; {} did and {failed} were refused",
             calls.keys
         );
-        report.add(row(name, options.records, limit, &measured, calls.repeated, failed));
+        report.add(row(
+            name,
+            options.records,
+            limit,
+            &measured,
+            calls.repeated,
+            failed,
+        ));
         scene.remove()?;
     }
     Ok(())
 }
 
-fn row(name: String, alerts: u64, limit: f64, measured: &Measured, repeated: u64, failed: u64) -> Row {
+fn row(
+    name: String,
+    alerts: u64,
+    limit: f64,
+    measured: &Measured,
+    repeated: u64,
+    failed: u64,
+) -> Row {
     let none = Some(Goal::AtMost(0.0));
     Row::new(PART, name)
-        .with_target("CPU us/alert", measured.cpu_us as f64 / alerts as f64, Some(Goal::AtMost(limit)))
-        .with("k alerts/s", alerts as f64 / (measured.wall_us as f64 / 1e6) / 1e3)
+        .with_target(
+            "CPU us/alert",
+            measured.cpu_us as f64 / alerts as f64,
+            Some(Goal::AtMost(limit)),
+        )
+        .with(
+            "k alerts/s",
+            alerts as f64 / (measured.wall_us as f64 / 1e6) / 1e3,
+        )
         .with("MiB", measured.peak_memory_mib as f64)
         .with_target("calls twice", repeated as f64, none)
         .with_target("calls failed", failed as f64, none)

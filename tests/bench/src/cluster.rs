@@ -1,14 +1,15 @@
 //! The one broker of a run: topics made and removed, records put in, ends looked at.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use prunella_runtime::{KafkaConfig, LogContext, client_config};
 use prunella_topology::{Installation, Prefix, TopicSpec, topic_specs};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -61,10 +62,12 @@ impl Scene {
                     .fold(topic, |topic, (key, value)| topic.set(key, value))
             })
             .collect();
-        let created = block_on(scene.admin()?.create_topics(&topics, &AdminOptions::new()))??;
+        let admin = scene.admin()?;
+        let created = block_on(admin.create_topics(&topics, &AdminOptions::new()))??;
         for outcome in created {
             outcome.map_err(|(topic, code)| anyhow!("topic {topic}: {code}"))?;
         }
+        wait_until_there(&admin, topics.iter().map(|topic| topic.name))?;
         Ok(scene)
     }
 
@@ -97,7 +100,7 @@ impl Scene {
         let names: Vec<&str> = metadata
             .topics()
             .iter()
-            .map(rdkafka::metadata::MetadataTopic::name)
+            .map(MetadataTopic::name)
             .filter(|name| name.starts_with(&self.prefix))
             .collect();
         block_on(admin.delete_topics(&names, &AdminOptions::new()))??;
@@ -155,6 +158,33 @@ impl Scene {
             .create_with_context(LogContext)?;
         Ok(Ends { consumer })
     }
+}
+
+/// A topic that was made may not be known to the broker that made it for some moments.
+fn wait_until_there<'a>(
+    admin: &AdminClient<LogContext>,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let mut missing: Vec<&str> = names.collect();
+    let begun = Instant::now();
+    while !missing.is_empty() {
+        ensure!(
+            begun.elapsed() < ANSWER,
+            "topics {missing:?} were made and are not there"
+        );
+        let metadata = admin.inner().fetch_metadata(None, ANSWER)?;
+        let led = |topic: &MetadataTopic| {
+            !topic.partitions().is_empty()
+                && topic.partitions().iter().all(|found| found.leader() >= 0)
+        };
+        missing.retain(|name| {
+            !metadata
+                .topics()
+                .iter()
+                .any(|topic| topic.name() == *name && led(topic))
+        });
+    }
+    Ok(())
 }
 
 /// The changelog of a stage of the benchmark is what the pipeline's changelogs are.

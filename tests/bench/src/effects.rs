@@ -9,12 +9,12 @@ use prunella_executor::{EffectOutcome, EffectSpec, Ended, NotStarted};
 use prunella_runtime::{Broadcast, Done, EffectRunner, Gate, GateClosed};
 use prunella_stream::EffectRequest;
 use prunella_topology::topics::SWITCHES;
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 /// Runs effects on a tokio runtime.
 pub struct Effects {
     effects: Arc<HttpEffects>,
-    handle: Handle,
+    runtime: Runtime,
 }
 
 impl Effects {
@@ -22,7 +22,13 @@ impl Effects {
     ///
     /// # Errors
     /// If it is none.
-    pub fn new(target: &str, broadcast: &Broadcast, handle: Handle) -> Result<Self> {
+    pub fn new(target: &str, broadcast: &Broadcast) -> Result<Self> {
+        // As the binary has it.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("effects")
+            .enable_all()
+            .build()?;
         let config = EffectsConfig {
             allowed_hosts: vec![target.to_owned()],
             ..EffectsConfig::default()
@@ -31,15 +37,22 @@ impl Effects {
         let effects = HttpEffects::new(&config, switches).context("effects")?;
         Ok(Self {
             effects: Arc::new(effects),
-            handle,
+            runtime,
         })
     }
 }
 
 impl EffectRunner for Effects {
-    fn begin(&self, _app: &'static str, _partition: i32, request: EffectRequest, gate: Gate, done: Done) {
+    fn begin(
+        &self,
+        _app: &'static str,
+        _partition: i32,
+        request: EffectRequest,
+        gate: Gate,
+        done: Done,
+    ) {
         let effects = Arc::clone(&self.effects);
-        self.handle.spawn(async move {
+        self.runtime.spawn(async move {
             let outcome = match EffectSpec::decode(&request.payload) {
                 Ok(spec) => effects.perform(spec, Arc::new(GatePermit(gate))).await,
                 Err(error) => EffectOutcome::new(Ended::Failed, error.to_string()),
@@ -73,7 +86,9 @@ impl Switches for NoneThrown {
         match self.0.age_ms(SWITCHES) {
             Some(age) if age < 5_000 => SwitchState::Clear,
             age => SwitchState::Unconfirmed {
-                age_ms: age.and_then(|age| u64::try_from(age).ok()).unwrap_or(u64::MAX),
+                age_ms: age
+                    .and_then(|age| u64::try_from(age).ok())
+                    .unwrap_or(u64::MAX),
             },
         }
     }

@@ -53,7 +53,9 @@ fn files(target: &str) -> Vec<KnowledgeFile> {
         "playbook_id: PB-Bench\nautonomy: automatic\ntasks:\n  - id: call\n    type: API_Call\n    \
          action: POST http://{target}/act\n    target: \"{{{{ alert.service_name }}}}\"\n"
     );
-    let rules = format!("rules:\n  - {{id: BENCH, alert_name: {TRIGGER}, severity: Critical, playbook: PB-Bench}}\n");
+    let rules = format!(
+        "rules:\n  - {{id: BENCH, alert_name: {TRIGGER}, severity: Critical, playbook: PB-Bench}}\n"
+    );
     let settings = "settings: {budget_actions: 1000000, budget_within: 1s, cooldown: 1ms, cooldown_max: 1ms}\n";
     vec![
         file("playbook.yaml", playbook),
@@ -68,7 +70,10 @@ fn files(target: &str) -> Vec<KnowledgeFile> {
 /// If the broker does not take it.
 pub fn knowledge(scene: &Scene, target: &str) -> Result<()> {
     let files = files(target);
-    if let Some(mistake) = check(&files).into_iter().find(prunella_knowledge::Diagnostic::is_error) {
+    if let Some(mistake) = check(&files)
+        .into_iter()
+        .find(prunella_knowledge::Diagnostic::is_error)
+    {
         return Err(anyhow!("the benchmark's own knowledge is wrong: {mistake}"));
     }
     let content = KnowledgeRecord {
@@ -150,13 +155,7 @@ pub fn due(index: u64, rate: u64) -> Duration {
     Duration::from_nanos(index * 1_000_000_000 / rate.max(1))
 }
 
-fn send(
-    feeder: &Feeder,
-    topic: &str,
-    number: u64,
-    mix: Mix,
-    stamp: &Stamp,
-) -> Result<()> {
+fn send(feeder: &Feeder, topic: &str, number: u64, mix: Mix, stamp: &Stamp) -> Result<()> {
     let alert = Alert {
         number,
         name: mix.name(number),

@@ -17,7 +17,7 @@ use rdkafka::message::Message;
 use crate::child::Child;
 use crate::cluster::Scene;
 use crate::feed;
-use crate::options::Options;
+use crate::options::{Flow, Options};
 use crate::payload::{number_in, number_of};
 use crate::relay::CHAIN_TOPICS;
 use crate::report::{Report, Row, Target as Goal};
@@ -31,27 +31,18 @@ const WARM: u64 = 5;
 /// Longest wait for what is still under way after the last alert.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// Four stages that pass every alert on: what the runtime and the broker need.
-    Chain,
-    /// The pipeline; every alert starts a run of one call.
-    Pipeline,
-}
-
-/// Measures both flows at every rate and number of partitions.
+/// Measures every flow at every rate and number of partitions.
 ///
 /// # Errors
 /// If a process fails.
 pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
     let target = Target::start()?;
     let mut hops = Vec::new();
-    for flow in [Flow::Chain, Flow::Pipeline] {
+    for flow in &options.flows {
         for partitions in &options.partitions {
             for rate in &options.rates {
                 let load = Load {
-                    flow,
+                    flow: *flow,
                     partitions: *partitions,
                     rate: *rate,
                     seconds: options.seconds,
@@ -63,6 +54,27 @@ pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
         }
     }
     hops.into_iter().for_each(|hop| report.add(hop));
+    Ok(())
+}
+
+/// Loads the broker until its code is compiled: a cold one takes several times as long for everything.
+///
+/// # Errors
+/// If a process fails.
+pub fn warm_up(options: &Options, dir: &Path) -> Result<()> {
+    if options.warm_up_seconds == 0 {
+        return Ok(());
+    }
+    let target = Target::start()?;
+    for partitions in [8, 1] {
+        let load = Load {
+            flow: Flow::Chain,
+            partitions,
+            rate: 1_000,
+            seconds: options.warm_up_seconds / 2,
+        };
+        load.measure(&options.bootstrap, dir, &target)?;
+    }
     Ok(())
 }
 
@@ -93,8 +105,13 @@ impl Load {
     }
 
     fn measure(&self, bootstrap: &str, dir: &Path, target: &Target) -> Result<(Row, Row)> {
-        let name = format!("latency-{:?}-{}-{}", self.flow, self.partitions, self.rate).to_lowercase();
-        let further = if self.flow == Flow::Chain { CHAIN_TOPICS } else { &[] };
+        let name =
+            format!("latency-{:?}-{}-{}", self.flow, self.partitions, self.rate).to_lowercase();
+        let further = if self.flow == Flow::Chain {
+            CHAIN_TOPICS
+        } else {
+            &[]
+        };
         let scene = Scene::new(bootstrap, &name, self.partitions, further)?;
         let address = target.address.to_string();
         let stages = match self.flow {
@@ -106,9 +123,13 @@ impl Load {
         };
         let mut worker = Child::stages(dir, &scene, stages, "bench-0", &["--target", &address])?;
         worker.wait_ready()?;
-        target.take_calls();
+        let _ = target.take_calls();
         let seen = self.send_and_see(&scene)?;
         let measured = worker.stop()?;
+        eprintln!(
+            "    processor time by thread in us: {:?}; commits: {:?}, ms: {:?}",
+            measured.threads, measured.transactions, measured.commit_ms
+        );
         let calls = target.take_calls();
         let hops = self.hops(&scene, &seen)?;
         let lost = self.all() - seen.arrived.len() as u64;
@@ -118,7 +139,11 @@ impl Load {
             row = row.with_target(label, millis, self.goal(label));
         }
         row = row.with_target("lost", lost as f64, Some(Goal::AtMost(0.0)));
-        row = row.with_target("twice", (seen.twice + calls.repeated) as f64, Some(Goal::AtMost(0.0)));
+        row = row.with_target(
+            "twice",
+            (seen.twice + calls.repeated) as f64,
+            Some(Goal::AtMost(0.0)),
+        );
         if self.flow == Flow::Pipeline {
             row = row.with_target("failed", seen.failed as f64, Some(Goal::AtMost(0.0)));
         }
@@ -169,7 +194,8 @@ impl Load {
             let Some(Ok(message)) = reader.poll(Duration::from_millis(100)) else {
                 continue;
             };
-            let Some(output) = self.identify(self.output(), message.payload().unwrap_or_default()) else {
+            let Some(output) = self.identify(self.output(), message.payload().unwrap_or_default())
+            else {
                 continue;
             };
             let (at, wall) = (Instant::now(), wall_millis());
@@ -178,7 +204,8 @@ impl Load {
                 seen.twice += 1;
             } else if output.number >= self.warm() {
                 let latency = at.saturating_duration_since(begun + feed::due(output.number, rate));
-                seen.micros.saturating_record(u64::try_from(latency.as_micros())?);
+                seen.micros
+                    .saturating_record(u64::try_from(latency.as_micros())?);
             }
         }
         sender.join().ok().context("the sender panicked")??;
@@ -188,7 +215,9 @@ impl Load {
     /// Which alert a record is about; nothing if it is not of the kind that is followed.
     fn identify(&self, topic: &str, value: &[u8]) -> Option<About> {
         let number = match topic {
-            "normalized-alerts" => number_of(&decode::<NormalizedAlert>(value).ok()?.service_name?)?,
+            "normalized-alerts" => {
+                number_of(&decode::<NormalizedAlert>(value).ok()?.service_name?)?
+            }
             "decisions" => number_of(&decode::<Decision>(value).ok()?.service_name?)?,
             "actions" => {
                 let action: Action = decode(value).ok()?;
@@ -214,7 +243,13 @@ impl Load {
     /// Reads the topics once more and compares the times in which their records were made.
     fn hops(&self, scene: &Scene, seen: &Seen) -> Result<Row> {
         let topics: &[(&str, &str)] = match self.flow {
-            Flow::Chain => &[("hop-0", ""), ("hop-1", "stage 1"), ("hop-2", "stage 2"), ("hop-3", "stage 3"), ("hop-4", "stage 4")],
+            Flow::Chain => &[
+                ("hop-0", ""),
+                ("hop-1", "stage 1"),
+                ("hop-2", "stage 2"),
+                ("hop-3", "stage 3"),
+                ("hop-4", "stage 4"),
+            ],
             Flow::Pipeline => &[
                 ("raw-alerts", ""),
                 ("normalized-alerts", "normalizer"),
@@ -246,8 +281,9 @@ impl Load {
 
     fn median(&self, from: &HashMap<u64, i64>, to: &HashMap<u64, i64>) -> f64 {
         let counted = to.iter().filter(|(number, _)| **number >= self.warm());
-        let spans: Vec<f64> =
-            counted.filter_map(|(number, at)| Some((at - from.get(number)?) as f64)).collect();
+        let spans: Vec<f64> = counted
+            .filter_map(|(number, at)| Some((at - from.get(number)?) as f64))
+            .collect();
         crate::meter::median(&spans)
     }
 
@@ -258,7 +294,8 @@ impl Load {
         while open > 0 && Instant::now() < give_up {
             match reader.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    if let Some(about) = self.identify(topic, message.payload().unwrap_or_default()) {
+                    if let Some(about) = self.identify(topic, message.payload().unwrap_or_default())
+                    {
                         each(about, message.timestamp().to_millis().unwrap_or(0));
                     }
                 }

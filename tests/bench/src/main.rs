@@ -116,6 +116,8 @@ fn start_broker() -> Result<KafkaCluster> {
 }
 
 fn measure_parts(options: &Options, logs: &Path, report: &mut Report) -> Result<()> {
+    eprintln!("Warm-up");
+    latency::warm_up(options, logs)?;
     for part in &options.parts {
         eprintln!("{part:?}");
         match part {

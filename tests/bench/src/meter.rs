@@ -45,9 +45,16 @@ fn peak_of(status: &str) -> u64 {
 #[must_use]
 pub fn processor_time_by_thread() -> BTreeMap<String, u64> {
     let mut times = BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+    for task in std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
-        let nanos = read("schedstat").split_whitespace().next().and_then(|nanos| nanos.parse::<u64>().ok());
+        let nanos = read("schedstat")
+            .split_whitespace()
+            .next()
+            .and_then(|nanos| nanos.parse::<u64>().ok());
         *times.entry(read("comm").trim().to_owned()).or_default() += nanos.unwrap_or(0) / 1_000;
     }
     times

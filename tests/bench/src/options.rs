@@ -17,6 +17,15 @@ pub enum Part {
     Recovery,
 }
 
+/// What latency is measured of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Flow {
+    /// Four stages that pass every alert on: what the runtime and the broker need.
+    Chain,
+    /// The pipeline; every alert starts a run of one call.
+    Pipeline,
+}
+
 /// The flags of a run.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -41,9 +50,15 @@ pub struct RunArgs {
     /// Partitions of the topics that latency is measured on
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8])]
     pub partitions: Vec<i32>,
+    /// What latency is measured of
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Flow::Chain, Flow::Pipeline])]
+    pub flows: Vec<Flow>,
     /// Seconds of each latency measurement [default: 20, quick: 5]
     #[arg(long)]
     pub seconds: Option<u64>,
+    /// Seconds of load before anything is measured [default: 40, quick: 4]
+    #[arg(long)]
+    pub warm_up: Option<u64>,
     /// Keys of state to recover [default: 100000,1000000, quick: 100000]
     #[arg(long, value_delimiter = ',')]
     pub keys: Vec<u64>,
@@ -72,8 +87,12 @@ pub struct Options {
     pub rates: Vec<u64>,
     /// Partitions of the topics that latency is measured on.
     pub partitions: Vec<i32>,
+    /// What latency is measured of.
+    pub flows: Vec<Flow>,
     /// Seconds of each latency measurement.
     pub seconds: u64,
+    /// Seconds of load before anything is measured.
+    pub warm_up_seconds: u64,
     /// Keys of state to recover.
     pub keys: Vec<u64>,
 }
@@ -102,7 +121,9 @@ impl RunArgs {
             stage_partitions: self.stage_partitions,
             rates: self.rates.clone(),
             partitions: self.partitions.clone(),
+            flows: self.flows.clone(),
             seconds: self.seconds.unwrap_or(quick(20, 5)),
+            warm_up_seconds: self.warm_up.unwrap_or(quick(40, 4)),
             keys,
         }
     }

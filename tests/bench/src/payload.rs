@@ -36,7 +36,11 @@ impl Alert<'_> {
         } = self;
         let service = service_of(*number);
         // What is critical and has no rule is told to people, which would be work of its own.
-        let severity = if *name == TRIGGER { "critical" } else { "warning" };
+        let severity = if *name == TRIGGER {
+            "critical"
+        } else {
+            "warning"
+        };
         let cluster = format!("cluster-{:02}", number % DOMAINS);
         format!(
             r#"{{"receiver":"prunella","status":"firing","alerts":[{{"status":"firing","labels":{{"alertname":"{name}","service":"{service}","severity":"{severity}","cluster":"{cluster}","instance":"10.{a}.{b}.{c}:9100","job":"node","namespace":"shop","pod":"{service}-7d9f8b6c5-x2x{number}"}},"annotations":{{"summary":"{service} answers slowly","description":"the 99th percentile of {service} has been over 500 ms for five minutes","runbook_url":"https://runbooks.example.com/{name}","value":"731.25"}},"startsAt":"{starts_at}","endsAt":"0001-01-01T00:00:00Z","generatorURL":"https://prometheus.example.com/graph?g0.expr=latency_seconds","fingerprint":"{number:016x}"}}],"groupLabels":{{"alertname":"{name}"}},"commonLabels":{{"alertname":"{name}","cluster":"{cluster}","severity":"{severity}"}},"commonAnnotations":{{}},"externalURL":"https://alertmanager.example.com","version":"4","groupKey":"{{}}:{{alertname=\"{name}\"}}","truncatedAlerts":0}}"#,
@@ -63,8 +67,12 @@ pub fn number_of(service: &str) -> Option<u64> {
 #[must_use]
 pub fn number_in(payload: &[u8]) -> Option<u64> {
     const BEFORE: &[u8] = b"\"service\":\"";
-    let at = payload.windows(BEFORE.len()).position(|window| window == BEFORE)?;
-    let service = payload[at + BEFORE.len()..].split(|byte| *byte == b'"').next()?;
+    let at = payload
+        .windows(BEFORE.len())
+        .position(|window| window == BEFORE)?;
+    let service = payload[at + BEFORE.len()..]
+        .split(|byte| *byte == b'"')
+        .next()?;
     number_of(std::str::from_utf8(service).ok()?)
 }
 

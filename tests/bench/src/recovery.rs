@@ -53,7 +53,12 @@ const KEEPERS: &[Keeper] = &[
 pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
     for keeper in KEEPERS {
         for keys in &options.keys {
-            let scene = Scene::new(&options.bootstrap, &format!("recovery-{}-{keys}", keeper.stage), PARTITIONS, TALLY_TOPICS)?;
+            let scene = Scene::new(
+                &options.bootstrap,
+                &format!("recovery-{}-{keys}", keeper.stage),
+                PARTITIONS,
+                TALLY_TOPICS,
+            )?;
             if keeper.stage == "decider" {
                 feed::knowledge(&scene, "127.0.0.1:9")?;
             }
@@ -77,7 +82,14 @@ impl Keeper {
             }
         }
         feeder.flush()?;
-        Child::stages(dir, scene, &[self.stage], "a", &[&format!("--until={keys}")])?.measured()?;
+        Child::stages(
+            dir,
+            scene,
+            &[self.stage],
+            "a",
+            &[&format!("--until={keys}")],
+        )?
+        .measured()?;
         Ok(())
     }
 
@@ -105,7 +117,13 @@ impl Keeper {
     }
 
     fn start(&self, scene: &Scene, dir: &Path, instance: &str) -> Result<Child> {
-        Child::stages(dir, scene, &[self.stage], instance, &[&format!("--session-timeout-ms={SESSION_MS}")])
+        Child::stages(
+            dir,
+            scene,
+            &[self.stage],
+            instance,
+            &[&format!("--session-timeout-ms={SESSION_MS}")],
+        )
     }
 
     fn measure(&self, scene: &Scene, keys: u64, dir: &Path) -> Result<Row> {
@@ -120,18 +138,29 @@ impl Keeper {
         second.wait_ready()?;
         again.wait_ready()?;
         // Both have what is theirs when output of every partition follows.
-        let settled = Stood { ends: self.ends(scene)?.of(&scene.name(self.output), PARTITIONS)?, ..stood };
+        let settled = Stood {
+            ends: self.ends(scene)?.of(&scene.name(self.output), PARTITIONS)?,
+            ..stood
+        };
         self.until_output(scene, &settled, Instant::now())?;
         let stood = self.kill_in_transaction(scene, again)?;
         let (_, takeover) = self.until_output(scene, &stood, stood.at)?;
         trickle.stop()?;
         second.stop()?;
-        let limit = if keys >= 1_000_000 { Some(Goal::AtMost(3.0)) } else { None };
+        let limit = if keys >= 1_000_000 {
+            Some(Goal::AtMost(3.0))
+        } else {
+            None
+        };
         let session = f64::from(SESSION_MS) / 1e3;
         Ok(Row::new(PART, format!("{}, {keys} keys", self.stage))
             .with_target("restart: first output", restart, limit)
             .with("every partition", restart_all)
-            .with_target("takeover: every partition", takeover, Some(Goal::AtMost(session + 2.0))))
+            .with_target(
+                "takeover: every partition",
+                takeover,
+                Some(Goal::AtMost(session + 2.0)),
+            ))
     }
 
     fn ends(&self, scene: &Scene) -> Result<Ends> {
@@ -155,7 +184,11 @@ impl Keeper {
             }
             let at = Instant::now();
             let ends = committed.of(&topic, PARTITIONS)?;
-            let open = all.of(&topic, PARTITIONS)?.iter().zip(&ends).any(|(all, committed)| all > committed);
+            let open = all
+                .of(&topic, PARTITIONS)?
+                .iter()
+                .zip(&ends)
+                .any(|(all, committed)| all > committed);
             eprintln!("    killed in an open transaction: {open}");
             return Ok(Stood { ends, at });
         }
@@ -169,7 +202,10 @@ impl Keeper {
         let mut first = None;
         while !waiting.is_empty() {
             if since.elapsed() > PATIENCE {
-                bail!("no output of partitions {waiting:?} of {}", scene.name(self.output));
+                bail!(
+                    "no output of partitions {waiting:?} of {}",
+                    scene.name(self.output)
+                );
             }
             if let Some(Ok(message)) = reader.poll(Duration::from_millis(20)) {
                 first.get_or_insert_with(|| since.elapsed().as_secs_f64());
@@ -179,7 +215,11 @@ impl Keeper {
         Ok((first.context("no output")?, since.elapsed().as_secs_f64()))
     }
 
-    fn reader_from(&self, scene: &Scene, ends: &[i64]) -> Result<BaseConsumer<prunella_runtime::LogContext>> {
+    fn reader_from(
+        &self,
+        scene: &Scene,
+        ends: &[i64],
+    ) -> Result<BaseConsumer<prunella_runtime::LogContext>> {
         let reader = scene.reader(self.output)?;
         let mut assignment = rdkafka::TopicPartitionList::new();
         for (partition, end) in (0..).zip(ends) {

@@ -24,7 +24,8 @@ pub struct Calls {
     pub repeated: u64,
 }
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
 impl Target {
     /// Starts it on a thread of its own.
@@ -37,7 +38,9 @@ impl Target {
         let address = listener.local_addr()?;
         let calls = Arc::new(Mutex::new(BTreeMap::new()));
         let seen = Arc::clone(&calls);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         std::thread::Builder::new()
             .name("target".to_owned())
             .spawn(move || runtime.block_on(serve(listener, seen)))
@@ -75,7 +78,11 @@ async fn answer_all(mut stream: TcpStream, seen: Arc<Mutex<BTreeMap<String, u32>
     let mut bytes = Vec::with_capacity(4_096);
     loop {
         while let Some((length, key)) = request(&bytes) {
-            *seen.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+            *seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(key)
+                .or_default() += 1;
             bytes.drain(..length);
             if stream.write_all(ANSWER).await.is_err() {
                 return;
@@ -94,9 +101,13 @@ fn request(bytes: &[u8]) -> Option<(usize, String)> {
     let text = std::str::from_utf8(&bytes[..head]).unwrap_or_default();
     let header = |name: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        lines.find(|(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+        lines
+            .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     };
-    let body: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let body: usize = header("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
     let key = header("idempotency-key").unwrap_or_default().to_owned();
     (bytes.len() >= head + body).then_some((head + body, key))
 }
@@ -107,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_request_is_read_once_all_of_it_is_there() {
-        let whole = b"POST /act HTTP/1.1\r\nIdempotency-Key: k1\r\nContent-Length: 3\r\n\r\nabcGET /";
+        let whole =
+            b"POST /act HTTP/1.1\r\nIdempotency-Key: k1\r\nContent-Length: 3\r\n\r\nabcGET /";
         assert_eq!(request(whole), Some((whole.len() - 5, "k1".to_owned())));
         assert_eq!(request(&whole[..whole.len() - 6]), None);
         assert_eq!(request(b"GET / HTTP/1.1\r\n"), None);
@@ -119,7 +131,13 @@ mod tests {
         for (key, times) in [("a", 1), ("b", 3), ("", 1)] {
             target.calls.lock().unwrap().insert(key.to_owned(), times);
         }
-        assert_eq!(target.take_calls(), Calls { keys: 2, repeated: 3 });
+        assert_eq!(
+            target.take_calls(),
+            Calls {
+                keys: 2,
+                repeated: 3
+            }
+        );
         assert_eq!(target.take_calls(), Calls::default());
     }
 }

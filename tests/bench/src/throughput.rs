@@ -85,21 +85,30 @@ const CONTESTANTS: &[Contestant] = &[
     },
     Contestant {
         name: "normalizer",
-        kind: Kind::Stage { stage: "normalizer", at_least_once: false },
+        kind: Kind::Stage {
+            stage: "normalizer",
+            at_least_once: false,
+        },
         input: "raw-alerts",
         against: COPY,
         target: Some(Target::AtLeast(0.45)),
     },
     Contestant {
         name: COPY_NORMALIZED,
-        kind: Kind::Copy { transactional: false, to: "copied" },
+        kind: Kind::Copy {
+            transactional: false,
+            to: "copied",
+        },
         input: "normalized-alerts",
         against: COPY_NORMALIZED,
         target: None,
     },
     Contestant {
         name: "decider",
-        kind: Kind::Stage { stage: "decider", at_least_once: false },
+        kind: Kind::Stage {
+            stage: "decider",
+            at_least_once: false,
+        },
         input: "normalized-alerts",
         against: COPY_NORMALIZED,
         target: Some(Target::AtLeast(0.6)),

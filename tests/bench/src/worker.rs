@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 use prunella_runtime::{
-    Broadcast, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig,
+    Broadcast, EffectRunner, Guarantee, KafkaConfig, Metrics, NoEffects, Runtime, RuntimeConfig,
 };
+use prunella_topology::topics::{KNOWLEDGE, SWITCHES};
 use serde::{Deserialize, Serialize};
 
 use crate::effects::Effects;
@@ -18,7 +19,7 @@ use crate::meter::{Reading, peak_memory_mib, processor_time_by_thread};
 use crate::stages;
 
 /// How often a worker looks at its own metrics.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(20);
 /// A worker that is to end by itself does when nothing has moved for so long.
 const QUIET: Duration = Duration::from_millis(1_500);
 
@@ -100,13 +101,17 @@ pub fn run(args: &StagesArgs) -> Result<Measured> {
         .map(|name| stages::stage(name))
         .collect::<Result<Vec<_>>>()?;
     let metrics = Arc::new(Metrics::default());
-    let broadcast = Broadcast::new(&[]);
+    let broadcast = Broadcast::new(&[KNOWLEDGE, SWITCHES]);
+    let runner: Arc<dyn EffectRunner> = match &args.target {
+        Some(target) => Arc::new(Effects::new(target, &broadcast)?),
+        None => Arc::new(NoEffects),
+    };
     let runtime = Runtime::start(
         &kafka,
         config,
         specs,
         broadcast,
-        Arc::new(NoEffects),
+        runner,
         Arc::clone(&metrics),
     )?;
     let measured = watch(&runtime, &metrics, args.until);
@@ -217,10 +222,10 @@ impl Counts {
                     *counts.transactions.entry(stage).or_default() += number as u64;
                 }
                 Some("prunella_commit_seconds_sum") => {
-                    drop(counts.commit_sum.insert(stage, number))
+                    counts.commit_sum.insert(stage, number);
                 }
                 Some("prunella_commit_seconds_count") => {
-                    drop(counts.commit_count.insert(stage, number))
+                    counts.commit_count.insert(stage, number);
                 }
                 _ => {}
             }

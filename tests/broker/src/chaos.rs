@@ -14,10 +14,12 @@ use crate::feed::Feed;
 use crate::pipeline::{Pipeline, STAGES, Service};
 use crate::tally::Tally;
 use crate::target::Target;
-use crate::transactions::{Transactions, owners};
+use crate::transactions::{Owners, Transactions};
 
 /// Longest wait for something to hit.
 const LOOK: Duration = Duration::from_secs(10);
+/// How often the group is asked who owns what.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// After a kill, what was on its way to the brokers arrives.
 const ARRIVE: Duration = Duration::from_millis(150);
 
@@ -129,6 +131,7 @@ impl Outcome {
 struct Run<'a> {
     pipeline: &'a Pipeline,
     transactions: Transactions,
+    owners: BTreeMap<&'static str, Owners>,
     tally: Tally,
     services: BTreeMap<&'static str, Service>,
     /// How many instances of each service there have been.
@@ -149,6 +152,7 @@ pub fn run(
     let mut run = Run {
         pipeline,
         transactions: Transactions::new(&pipeline.bootstrap)?,
+        owners: owners(pipeline)?,
         tally: Tally::start(pipeline)?,
         services: services
             .into_iter()
@@ -207,6 +211,22 @@ pub fn run(
     })
 }
 
+/// What each stage reads tells who owns it.
+fn owners(pipeline: &Pipeline) -> Result<BTreeMap<&'static str, Owners>> {
+    let sources = [RAW_ALERTS, NORMALIZED_ALERTS, DECISIONS, ACTIONS];
+    let owners = STAGES.into_iter().zip(sources).map(|(app, source)| {
+        let (group, topic) = (pipeline.topic(app), pipeline.topic(source));
+        let owners = Owners::new(
+            &pipeline.bootstrap,
+            &group,
+            &topic,
+            pipeline.setup.partitions,
+        )?;
+        Ok((app, owners))
+    });
+    owners.collect()
+}
+
 fn figures(facts: &Facts, target: &Target, took: Duration) -> String {
     let results = &facts.results;
     format!(
@@ -260,7 +280,7 @@ impl Run<'_> {
                 Some(second)
             }
         };
-        self.await_work(kill.app)?;
+        self.await_work(kill.app, &victim.instance)?;
         victim.process.kill9()?;
         std::thread::sleep(ARRIVE);
         let hit = self.look(kill, &victim.instance)?;
@@ -279,17 +299,19 @@ impl Run<'_> {
         self.pipeline.start(app, &format!("{app}-b{number}"))
     }
 
-    /// Waits until the service is in the middle of something; not for ever, the kill may hit nothing.
-    fn await_work(&self, app: &str) -> Result<()> {
+    /// Waits until the instance is in the middle of something; not for ever, the kill may hit nothing.
+    fn await_work(&self, app: &'static str, instance: &str) -> Result<()> {
         let give_up = Instant::now() + LOOK;
         let before = self.tally.look(|counts| counts.records);
-        while Instant::now() < give_up {
+        let (mut owned, mut asked) = (BTreeSet::new(), None::<Instant>);
+        while Instant::now() < give_up && app != "gateway" {
+            if asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+                owned = self.owned(app, instance);
+                asked = Some(Instant::now());
+            }
             let at_work = match self.pipeline.setup.guarantee {
-                _ if app == "gateway" => true,
-                Guarantee::ExactlyOnce if app == "executor" => {
-                    self.tally.look(|counts| counts.claims(|_| true)) > 0
-                }
-                Guarantee::ExactlyOnce => !self.undecided(app)?.is_empty(),
+                Guarantee::ExactlyOnce if app == "executor" => self.claims(&owned) > 0,
+                Guarantee::ExactlyOnce => !self.undecided(app, &owned)?.is_empty(),
                 Guarantee::AtLeastOnce => self.tally.look(|counts| counts.records) > before,
             };
             if at_work {
@@ -300,11 +322,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn undecided(&self, app: &str) -> Result<BTreeMap<i32, i64>> {
+    fn claims(&self, owned: &BTreeSet<i32>) -> usize {
+        self.tally
+            .look(|counts| counts.claims(|partition| owned.contains(&partition)))
+    }
+
+    fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>> {
         let topic = self.pipeline.topic(&changelog(app));
-        let partitions = self.pipeline.setup.partitions;
-        match self.transactions.undecided(&topic, partitions) {
-            Ok(undecided) => Ok(undecided),
+        match self
+            .transactions
+            .undecided(&topic, self.pipeline.setup.partitions)
+        {
+            Ok(mut undecided) => {
+                undecided.retain(|partition, _| owned.contains(partition));
+                Ok(undecided)
+            }
             // A broker may be away just now.
             Err(error) if error.is::<rdkafka::error::KafkaError>() => Ok(BTreeMap::new()),
             Err(error) => Err(error),
@@ -313,48 +345,29 @@ impl Run<'_> {
 
     /// What of the killed instance's is open now.
     fn look(&self, kill: Kill, instance: &str) -> Result<Hit> {
-        let mut hit = Hit {
+        let owned = self.owned(kill.app, instance);
+        let is_stage = STAGES.contains(&kill.app);
+        Ok(Hit {
             kill,
             instance: instance.to_owned(),
-            undecided: BTreeMap::new(),
-            claims: 0,
-        };
-        if !STAGES.contains(&kill.app) {
-            return Ok(hit);
-        }
-        let owned = self.owned(kill.app, instance);
-        hit.undecided = self.undecided(kill.app)?;
-        hit.undecided
-            .retain(|partition, _| owned.contains(partition));
-        if kill.app == "executor" {
-            hit.claims = self
-                .tally
-                .look(|counts| counts.claims(|partition| owned.contains(&partition)));
-        }
-        Ok(hit)
+            undecided: if is_stage {
+                self.undecided(kill.app, &owned)?
+            } else {
+                BTreeMap::new()
+            },
+            claims: if kill.app == "executor" {
+                self.claims(&owned)
+            } else {
+                0
+            },
+        })
     }
 
-    /// The partitions that the instance had; none if nobody can say so now.
     fn owned(&self, app: &str, instance: &str) -> BTreeSet<i32> {
-        let source = match app {
-            "normalizer" => RAW_ALERTS,
-            "decider" => NORMALIZED_ALERTS,
-            "orchestrator" => DECISIONS,
-            _ => ACTIONS,
-        };
-        let pipeline = self.pipeline;
-        let (group, topic) = (pipeline.topic(app), pipeline.topic(source));
-        let owners = owners(
-            &pipeline.bootstrap,
-            &group,
-            &topic,
-            pipeline.setup.partitions,
-        );
-        let owners = owners.unwrap_or_default().into_iter();
-        owners
-            .filter(|(_, owner)| owner == instance)
-            .map(|(partition, _)| partition)
-            .collect()
+        self.owners
+            .get(app)
+            .map(|owners| owners.of(instance))
+            .unwrap_or_default()
     }
 
     /// Waits until every alert is decided, every run has ended, and nothing is open; says what is not.

@@ -1,6 +1,6 @@
 //! Open transactions as a cluster shows them: records beyond the last stable offset that nobody has decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -45,32 +45,43 @@ impl Transactions {
     }
 }
 
-/// Who owns each partition of a stage, by its instance name: the mark of its last commit says so.
-///
-/// # Errors
-/// A cluster that does not answer.
-pub fn owners(
-    bootstrap: &str,
-    group: &str,
-    topic: &str,
+/// Tells who owns the partitions of a stage: the mark of the last commit says so.
+pub struct Owners {
+    consumer: BaseConsumer,
+    group: String,
+    topic: String,
     partitions: i32,
-) -> Result<BTreeMap<i32, String>> {
-    let consumer = consumer(bootstrap, group, "read_uncommitted")?;
-    let mut wanted = TopicPartitionList::new();
-    wanted.add_partition_range(topic, 0, partitions - 1);
-    let committed = consumer.committed_offsets(wanted, ANSWER)?;
-    let mut owners = BTreeMap::new();
-    for element in committed.elements() {
-        // PREFIX.APP.INSTANCE.THREAD
-        let id = element
-            .metadata()
-            .strip_prefix(OWNER)
-            .and_then(|id| id.strip_prefix(group));
-        if let Some((instance, _)) = id.and_then(|id| id.trim_start_matches('.').rsplit_once('.')) {
-            owners.insert(element.partition(), instance.to_owned());
-        }
+}
+
+impl Owners {
+    /// Asks about a group that reads this topic.
+    ///
+    /// # Errors
+    /// Settings that the client refuses.
+    pub fn new(bootstrap: &str, group: &str, topic: &str, partitions: i32) -> Result<Self> {
+        Ok(Self {
+            consumer: consumer(bootstrap, group, "read_uncommitted")?,
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            partitions,
+        })
     }
-    Ok(owners)
+
+    /// The partitions that an instance owns; none if the cluster cannot say so now.
+    #[must_use]
+    pub fn of(&self, instance: &str) -> BTreeSet<i32> {
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_range(&self.topic, 0, self.partitions - 1);
+        let Ok(committed) = self.consumer.committed_offsets(wanted, ANSWER) else {
+            return BTreeSet::new();
+        };
+        let prefix = format!("{OWNER}{}.{instance}.", self.group);
+        let elements = committed.elements();
+        let owned = elements
+            .iter()
+            .filter(|element| element.metadata().starts_with(&prefix));
+        owned.map(|element| element.partition()).collect()
+    }
 }
 
 fn consumer(bootstrap: &str, group: &str, isolation: &str) -> Result<BaseConsumer> {

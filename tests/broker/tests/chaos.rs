@@ -4,7 +4,12 @@
 //! 20,000 alerts, more than twenty kills. The schedule follows from a seed, which is printed;
 //! `PRUNELLA_CHAOS_SEED` repeats one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 
@@ -22,7 +27,9 @@ fn is_long() -> bool {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("PRUNELLA_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = std::env::var("PRUNELLA_CHAOS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(1, |since| since.as_secs())
@@ -42,7 +49,9 @@ fn shuffled(seed: u64, of_each: &[(&'static str, usize, usize)]) -> Vec<Kill> {
     let mut state = seed;
     for place in (1..kills.len()).rev() {
         // Knuth's MMIX generator; its high bits are good enough for an order.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let other = usize::try_from(state >> 33).unwrap() % (place + 1);
         kills.swap(place, other);
     }
@@ -50,7 +59,12 @@ fn shuffled(seed: u64, of_each: &[(&'static str, usize, usize)]) -> Vec<Kill> {
 }
 
 fn report(outcome: &Outcome) {
-    println!("{} kills, {} of them hit something open; {}", outcome.hits.len(), outcome.hits(), outcome.figures);
+    println!(
+        "{} kills, {} of them hit something open; {}",
+        outcome.hits.len(),
+        outcome.hits(),
+        outcome.figures
+    );
     for fault in &outcome.faults {
         println!("fault: {fault}");
     }
@@ -62,8 +76,11 @@ fn every_playbook_runs_once_whatever_is_killed() {
         return long();
     }
     let target = Target::start(DELAY).unwrap();
-    let pipeline =
-        Pipeline::install(KafkaCluster::shared().unwrap(), Setup::new("chaos", &target.url())).unwrap();
+    let pipeline = Pipeline::install(
+        KafkaCluster::shared().unwrap(),
+        Setup::new("chaos", &target.url()),
+    )
+    .unwrap();
     let mut kills: Vec<_> = STAGES.iter().map(|app| (*app, 1, 0)).collect();
     kills[3].2 = 1;
     kills.push(("gateway", 1, 0));
@@ -83,6 +100,8 @@ fn every_playbook_runs_once_whatever_is_killed() {
 fn long() {
     let cluster = KafkaCluster::start_with(ClusterOptions {
         nodes: 3,
+        dir: std::env::var_os("PRUNELLA_TEST_LOGS")
+            .map(|dir| std::path::PathBuf::from(dir).join("cluster")),
         ..ClusterOptions::default()
     })
     .unwrap();
@@ -106,9 +125,17 @@ fn long() {
     report(&outcome);
     assert_eq!(outcome.faults, Vec::<String>::new());
     assert!(outcome.hits.len() >= 20, "{} kills", outcome.hits.len());
-    assert!(outcome.hits() >= 15, "{} of the kills hit something open", outcome.hits());
+    assert!(
+        outcome.hits() >= 15,
+        "{} of the kills hit something open",
+        outcome.hits()
+    );
     for app in STAGES.iter().chain(&["gateway"]) {
-        assert!(outcome.kills_of(app) >= 3, "{} kills of {app}", outcome.kills_of(app));
+        assert!(
+            outcome.kills_of(app) >= 3,
+            "{} kills of {app}",
+            outcome.kills_of(app)
+        );
     }
 }
 
@@ -126,10 +153,21 @@ fn at_least_once_does_not_keep_the_promise_which_shows_that_the_test_can_fail() 
         alerts: 4_000,
         one_in: 10,
         per_second: 0,
-        kills: shuffled(seed(), &[("normalizer", 2, 0), ("decider", 3, 0), ("orchestrator", 2, 0)]),
+        kills: shuffled(
+            seed(),
+            &[
+                ("normalizer", 2, 0),
+                ("decider", 3, 0),
+                ("orchestrator", 2, 0),
+            ],
+        ),
         settle: Duration::from_secs(60),
     };
     let outcome = run(&pipeline, &target, &chaos, None).unwrap();
     report(&outcome);
-    assert!(!outcome.faults.is_empty(), "nothing was doubled in {} kills", outcome.hits.len());
+    assert!(
+        !outcome.faults.is_empty(),
+        "nothing was doubled in {} kills",
+        outcome.hits.len()
+    );
 }

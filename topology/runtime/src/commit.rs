@@ -229,7 +229,7 @@ impl StreamThread {
         if self.consumer.context().is_fatal() {
             return Member::NameInUse;
         }
-        if self.consumer.assignment_lost() {
+        if self.has_lost_membership() || self.consumer.context().has_event() {
             return Member::Lost;
         }
         let Ok(offsets) = self.offsets(&Mark::owner(&self.id), |_| true) else {

@@ -20,7 +20,7 @@ pub fn client_config(kafka: &KafkaConfig) -> ClientConfig {
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("reconnect.backoff.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("log_level", "4");
+        .set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in &kafka.properties {
         config.set(name, value);
     }

@@ -42,9 +42,18 @@ impl StreamThread {
 
     pub(crate) fn check_fatal(&self) -> Result<(), RuntimeError> {
         if self.consumer.context().is_fatal() {
-            return Err(RuntimeError::NameInUse(self.id.clone()));
+            return Err(self.fenced());
         }
         Ok(())
+    }
+
+    /// Why the client cannot go on. Who was cut off was fenced for what it did itself; there is no other.
+    fn fenced(&self) -> RuntimeError {
+        if self.consumer.context().is_cut_off() {
+            RuntimeError::CutOff(self.id.clone())
+        } else {
+            RuntimeError::NameInUse(self.id.clone())
+        }
     }
 
     /// Partitions of which every keyed source was given.
@@ -100,7 +109,7 @@ impl StreamThread {
                     tracing::warn!(stage = self.spec.app, %error, "taking partitions up failed; trying again");
                     self.keep_for_rebirth();
                     match crate::commit::member_of(&error) {
-                        Member::NameInUse => return Err(RuntimeError::NameInUse(self.id.clone())),
+                        Member::NameInUse => return Err(self.fenced()),
                         Member::Lost => return self.let_go(),
                         Member::Current | Member::Unknown => {}
                     }
@@ -144,7 +153,7 @@ impl StreamThread {
         }
         // A member that lost its assignment has no id any more: its commit would be taken for that of a second
         // process under our name.
-        let token = if self.consumer.assignment_lost() {
+        let token = if self.has_lost_membership() {
             None
         } else {
             self.release()
@@ -165,6 +174,12 @@ impl StreamThread {
             self.renew_producer()?;
         }
         Ok(())
+    }
+
+    /// True if a commit now would not be a member's. An assignment made meanwhile clears the client library's
+    /// own word for it.
+    pub(crate) fn has_lost_membership(&self) -> bool {
+        self.consumer.assignment_lost() || self.consumer.context().is_cut_off()
     }
 
     /// Commits the offsets under a mark of release; its token, if the group accepted it.

@@ -33,7 +33,12 @@ pub(crate) struct RebalanceContext {
     events: Mutex<VecDeque<Membership>>,
     closing: AtomicBool,
     fatal: AtomicBool,
+    cut_off: AtomicBool,
 }
+
+/// What librdkafka logs when it gives its membership up by itself: the coordinator was silent for a whole
+/// session, or the thread did not poll for too long.
+const CUT_OFF: [&str; 2] = ["SESSTMOUT", "MAXPOLL"];
 
 impl RebalanceContext {
     pub(crate) fn next(&self) -> Option<Membership> {
@@ -59,6 +64,13 @@ impl RebalanceContext {
         self.fatal.store(true, Ordering::SeqCst);
     }
 
+    /// True if this client gave its membership up by itself and was given nothing since. It has forgotten its
+    /// member id; a coordinator that still knows it takes whatever comes from this client now for another
+    /// process's under the same name, and fences it.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::SeqCst)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Membership>> {
         self.events
             .lock()
@@ -68,6 +80,9 @@ impl RebalanceContext {
 
 impl ClientContext for RebalanceContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if CUT_OFF.contains(&facility) {
+            self.cut_off.store(true, Ordering::SeqCst);
+        }
         log_line(level, facility, message);
     }
 
@@ -96,6 +111,7 @@ impl ConsumerContext for RebalanceContext {
             return;
         }
         let event = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.cut_off.store(false, Ordering::SeqCst);
             Membership::Assigned {
                 partitions: partitions
                     .elements()

@@ -48,6 +48,11 @@ pub enum RuntimeError {
         "another process runs as `{0}`: give each process a `runtime.instance` of its own; this one ends so that the two do not fence each other for ever"
     )]
     NameInUse(String),
+    /// A member gave its membership up and was fenced for what it still sent. Its thread begins anew.
+    #[error(
+        "`{0}` heard nothing from the group for a whole session and is no member any more; it joins again"
+    )]
+    CutOff(String),
     /// State was restored, but not the offsets that belong to it.
     #[error(
         "group {group} has no offset of ours for {topic} partition {partition}, but its changelog holds state: the offsets expired or were reset, and going on would process alerts twice. If that is wanted, set `runtime.accept_lost_offsets = true` for one start; else delete the changelog's records too"
@@ -216,15 +221,21 @@ impl Runtime {
     }
 
     fn start_thread(&mut self, stage: &StageSpec, number: usize) -> Result<(), RuntimeError> {
-        let mut thread = self.stream_thread(stage, number)?;
+        let mut thread = Self::stream_thread(&self.shared, stage, number)?;
         let name = format!("{}-{number}", stage.app);
         let shared = Arc::clone(&self.shared);
+        let stage = stage.clone();
         shared.health.set_ready(&thread.id, false);
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                thread.renew_producer()?;
-                thread.join_group()?;
-                thread.run()
+                loop {
+                    match thread.work() {
+                        Err(error @ RuntimeError::CutOff(_)) => {
+                            thread.begin_anew(&error, &stage, number)
+                        }
+                        outcome => return outcome,
+                    }
+                }
             }));
             let error = match outcome {
                 Ok(Ok(())) => return,
@@ -242,11 +253,10 @@ impl Runtime {
     }
 
     fn stream_thread(
-        &self,
+        shared: &Arc<Shared>,
         stage: &StageSpec,
         number: usize,
     ) -> Result<StreamThread, RuntimeError> {
-        let shared = &self.shared;
         let prefix = &shared.prefix;
         let id = prefix.name(&format!(
             "{}.{}.{number}",
@@ -299,6 +309,33 @@ impl Runtime {
 }
 
 impl StreamThread {
+    fn work(&mut self) -> Result<(), RuntimeError> {
+        self.renew_producer()?;
+        self.join_group()?;
+        self.run()
+    }
+
+    /// A fenced client is of no use any more: the thread goes on with new ones, as a process would that was
+    /// started again. Effects under way are found open then, and their outcomes are asked for.
+    fn begin_anew(&mut self, why: &RuntimeError, stage: &StageSpec, number: usize) {
+        tracing::warn!(stage = stage.app, %why, "beginning anew");
+        self.shared.health.set_ready(&self.id, false);
+        self.lease.close();
+        self.consumer.context().close();
+        while !self.is_stopping() {
+            match Runtime::stream_thread(&self.shared, stage, number) {
+                Ok(thread) => {
+                    *self = thread;
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(stage = stage.app, %error, "not yet; trying again");
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            }
+        }
+    }
+
     /// Every topic must be there before anything is processed: a missing one would stop a transaction midway.
     fn check_topics(&self) -> Result<(), RuntimeError> {
         let mut keyed = 0;

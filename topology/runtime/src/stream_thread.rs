@@ -140,11 +140,12 @@ impl StreamThread {
             self.wait()
         };
         let drained = self.take_records(wait);
+        // Right after the group was heard: a transaction may take long, and membership may end meanwhile.
+        self.keep_lease();
         if self.machine.is_open() && (drained || self.batch_is_full()) {
             self.machine.close();
         }
         self.run_machine();
-        self.keep_lease();
     }
 
     pub(crate) fn open(&mut self) {

@@ -1,5 +1,9 @@
 //! State that a stage keeps: every change can be undone, to a savepoint or as a whole, and is written to the
 //! changelog once per changed key.
+#![allow(
+    clippy::disallowed_types,
+    reason = "a hash store is only looked into: nothing here walks it, and its hasher has no random key"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;

@@ -4,6 +4,8 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
     reason = "a test may panic, and so may what only tests call"
 )]
 

@@ -1,17 +1,18 @@
 //! `prunella decide`: NormalizedAlerts decided, without a broker.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use prunella_knowledge::{KnowledgeSet, Options, check_with};
+use prunella_knowledge::{KnowledgeSet, Options};
 use prunella_schemas::NormalizedAlert;
 
 use crate::alert_line;
 use crate::commands::knowledge::print_diagnostics;
+use crate::diagnose::{diagnose, has_errors};
 use crate::exit::{Exit, FOUND};
 use crate::files;
+use crate::output::say;
 
 /// Decide NormalizedAlerts, one Decision a line.
 #[derive(Args, Debug)]
@@ -28,6 +29,10 @@ pub struct DecideArguments {
     /// JSON lines; `-` or nothing: standard input.
     file: Option<PathBuf>,
 }
+
+/// What a first line that is none most often means.
+const EXPECTED: &str = "decide reads NormalizedAlerts, one JSON object a line (`prunella normalize --source NAME \
+                        PAYLOAD` makes them of a monitoring system's payload)";
 
 /// Runs the command.
 ///
@@ -47,13 +52,13 @@ pub fn run(arguments: &DecideArguments) -> Result<Exit> {
         .filter(|(_, line)| !line.trim().is_empty())
     {
         let alert = alert_line::read(line, number + 1, now)
-            .with_context(|| format!("line {}", number + 1))?;
+            .with_context(|| format!("line {}", number + 1))
+            .with_context(|| EXPECTED)?;
         now = now.max(alert.received_at);
         alerts.push(alert);
     }
-    let mut out = std::io::stdout().lock();
     for decision in prunella_decider::decide_all(set, alerts) {
-        writeln!(out, "{}", serde_json::to_string(&decision?)?)?;
+        say!("{}", serde_json::to_string(&decision?)?)?;
     }
     Ok(Exit::SUCCESS)
 }
@@ -66,8 +71,11 @@ pub fn load(directory: &std::path::Path) -> Result<Option<KnowledgeSet>> {
     let files = files::knowledge(directory)?;
     let options = Options {
         allow_missing_playbooks: true,
-        ..Options::default()
     };
-    print_diagnostics(&check_with(&files, options));
+    let found = diagnose(&files, options);
+    print_diagnostics(&found);
+    if has_errors(&found) {
+        return Ok(None);
+    }
     Ok(KnowledgeSet::parse_with(&files, options).ok())
 }

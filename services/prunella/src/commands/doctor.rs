@@ -15,9 +15,17 @@ use serde_json::json;
 use crate::config::Config;
 use crate::exit::{Exit, FOUND};
 use crate::kafka::{self, ANSWER, reader};
+use crate::output::say;
+use crate::reach;
 
-/// Look at the broker, its topics and its clock.
+/// Look at the broker, its topics and its clock: what is wrong and what to do.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  prunella doctor
+  prunella doctor --config prunella.toml --json
+  PRUNELLA__KAFKA__BOOTSTRAP_SERVERS=kafka-1:9092 prunella doctor
+
+Ends with 5 if something is wrong.")]
 pub struct DoctorArguments {
     /// As JSON.
     #[arg(long)]
@@ -52,15 +60,15 @@ pub async fn run(config: &Config, arguments: &DoctorArguments) -> Result<Exit> {
                 |finding| json!({ "what": finding.what, "good": finding.good, "saw": finding.saw }),
             )
             .collect();
-        println!("{}", json!({ "good": good, "findings": findings }));
+        say!("{}", json!({ "good": good, "findings": findings }))?;
     } else {
         for finding in &findings {
-            println!(
+            say!(
                 "{} {}: {}",
                 if finding.good { "ok  " } else { "BAD " },
                 finding.what,
                 finding.saw
-            );
+            )?;
         }
     }
     Ok(if good { Exit::SUCCESS } else { FOUND })
@@ -69,19 +77,22 @@ pub async fn run(config: &Config, arguments: &DoctorArguments) -> Result<Exit> {
 fn broker(config: &Config) -> Result<Finding> {
     let consumer = reader(&config.kafka)?;
     let servers = &config.kafka.bootstrap_servers;
-    Ok(match consumer.fetch_metadata(None, ANSWER) {
-        Ok(metadata) => Finding {
-            what: "broker",
-            good: true,
-            saw: format!("{servers} answers, {} brokers", metadata.brokers().len()),
-        },
-        Err(error) => Finding {
-            what: "broker",
-            good: false,
-            saw: format!(
-                "{servers} does not answer ({error}); check `kafka.bootstrap_servers`, the listener's advertised name, and `kafka.properties` for TLS and SASL"
-            ),
-        },
+    let seen = reach::look(&config.kafka).and_then(|()| {
+        consumer
+            .fetch_metadata(None, ANSWER)
+            .map_err(|error| reach::no_answer(&config.kafka, &error))
+    });
+    let (good, saw) = match seen {
+        Ok(metadata) => (
+            true,
+            format!("{servers} answers, brokers: {}", metadata.brokers().len()),
+        ),
+        Err(error) => (false, error.to_string()),
+    };
+    Ok(Finding {
+        what: "broker",
+        good,
+        saw,
     })
 }
 
@@ -152,7 +163,7 @@ fn skew(config: &Config) -> Result<Option<i64>> {
         .set("message.timeout.ms", "10000")
         .create_with_context(LogContext)?;
     let consumer: BaseConsumer<LogContext> = reader(&config.kafka)?;
-    if kafka::partitions(&consumer, &topic)?.is_empty()
+    if kafka::partitions(&config.kafka, &consumer, &topic)?.is_empty()
         && kafka::create_clock_topic(&config.kafka, &topic).is_err()
     {
         return Ok(None);

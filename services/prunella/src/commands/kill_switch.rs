@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::gateway_client::{GatewayArguments, GatewayClient};
+use crate::output::say;
 
 /// Stop every mutating action, everywhere or in one domain; notifications go on.
 #[derive(Args, Debug)]
@@ -22,10 +23,19 @@ pub struct KillSwitchArguments {
 #[derive(Subcommand, Debug)]
 enum KillSwitchCommand {
     /// Throw it.
+    #[command(after_help = "Examples:
+  prunella kill-switch on --comment 'the robot restarts what it should not'
+  prunella kill-switch on --domain prod-eu --token-file ada.token")]
     On(Throw),
     /// Release it.
+    #[command(after_help = "Examples:
+  prunella kill-switch off --comment 'found and mended'
+  prunella kill-switch off --domain prod-eu")]
     Off(Throw),
     /// Say how it stands.
+    #[command(after_help = "Examples:
+  prunella kill-switch status
+  prunella kill-switch status --json --gateway http://127.0.0.1:8080")]
     Status {
         /// As JSON.
         #[arg(long)]
@@ -77,16 +87,11 @@ async fn set(throw: &Throw, on: bool) -> Result<Exit> {
         .domain
         .as_deref()
         .map_or("everywhere".to_owned(), |domain| format!("in {domain}"));
-    println!(
-        "{}",
-        if on {
-            format!(
-                "the kill switch is on {scope}: nothing is changed any more; notifications go on"
-            )
-        } else {
-            format!("the kill switch is off {scope}")
-        }
-    );
+    if on {
+        say!("the kill switch is on {scope}: nothing is changed any more; notifications go on")?;
+    } else {
+        say!("the kill switch is off {scope}")?;
+    }
     Ok(Exit::SUCCESS)
 }
 
@@ -121,7 +126,7 @@ async fn status(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         .filter(|switch| of(switch, "name").starts_with("kill-switch"))
         .collect();
     if json {
-        println!("{}", json!({ "switches": kill }));
+        say!("{}", json!({ "switches": kill }))?;
         return Ok(Exit::SUCCESS);
     }
     let thrown: Vec<&&Value> = kill
@@ -134,10 +139,15 @@ async fn status(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
             of(switch, "author"),
             of(switch, "comment"),
         );
-        println!("{name} is on, thrown by {author}: {comment}");
+        let why = if comment.is_empty() {
+            "no comment"
+        } else {
+            &comment
+        };
+        say!("{name} is on, thrown by {author}: {why}")?;
     }
     if thrown.is_empty() {
-        println!("no kill switch is on");
+        say!("no kill switch is on")?;
     }
     Ok(Exit::SUCCESS)
 }

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use prunella_knowledge::{Diagnostic, Level, Options, check_with, digest_of};
+use prunella_knowledge::{Diagnostic, Options, digest_of};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::diagnose::{diagnose, has_errors};
 use crate::exit::{Exit, FOUND};
 use crate::files;
 use crate::gateway_client::{GatewayArguments, GatewayClient};
+use crate::output::{say, tell};
 
 /// Check, apply and list rules and playbooks.
 #[derive(Args, Debug)]
@@ -26,6 +28,11 @@ pub struct KnowledgeArguments {
 #[derive(Subcommand, Debug)]
 enum KnowledgeCommand {
     /// Find every mistake in a directory, each with its place and a suggestion.
+    #[command(after_help = "Examples:
+  prunella knowledge check deploy/knowledge
+  prunella knowledge check deploy/knowledge --json
+
+Ends with 5 if there is an error; warnings alone are none.")]
     Check {
         /// Directory of YAML files.
         directory: PathBuf,
@@ -37,6 +44,11 @@ enum KnowledgeCommand {
         json: bool,
     },
     /// Publish a directory; all of it comes into force at once.
+    #[command(after_help = "Examples:
+  prunella knowledge apply deploy/knowledge --comment 'raise the CPU threshold'
+  prunella knowledge apply rules/ --allow-missing --gateway http://127.0.0.1:8080 --token-file ada.token
+
+Nothing is published if there is an error (5).")]
     Apply {
         /// Directory of YAML files.
         directory: PathBuf,
@@ -50,6 +62,9 @@ enum KnowledgeCommand {
         gateway: GatewayArguments,
     },
     /// What is in force and what was before.
+    #[command(after_help = "Examples:
+  prunella knowledge list
+  prunella knowledge list --json --gateway http://127.0.0.1:8080")]
     List {
         /// As JSON.
         #[arg(long)]
@@ -82,40 +97,53 @@ pub async fn run(arguments: &KnowledgeArguments) -> Result<Exit> {
 
 fn check_directory(directory: &std::path::Path, allow_missing: bool, json: bool) -> Result<Exit> {
     let files = files::knowledge(directory)?;
-    let found = check_with(&files, options(allow_missing));
+    let found = diagnose(&files, options(allow_missing));
+    let digest = digest_of(&files);
     if json {
         let found: Vec<Value> = found.iter().map(diagnostic_json).collect();
-        println!(
-            "{}",
-            json!({ "digest": digest_of(&files), "diagnostics": found })
-        );
+        say!("{}", json!({ "digest": digest, "diagnostics": found }))?;
     } else {
         print_diagnostics(&found);
+        let outcome = if found.is_empty() {
+            "no mistakes".to_owned()
+        } else {
+            counted(&found)
+        };
+        say!(
+            "{}, digest {digest}: {outcome}",
+            plural(files.len(), "file")
+        )?;
     }
-    let errors = found
-        .iter()
-        .filter(|found| found.level == Level::Error)
-        .count();
-    if !json && errors == 0 {
-        println!(
-            "{} files, digest {}: no mistakes",
-            files.len(),
-            digest_of(&files)
-        );
-    }
-    Ok(if errors == 0 { Exit::SUCCESS } else { FOUND })
+    Ok(if has_errors(&found) {
+        FOUND
+    } else {
+        Exit::SUCCESS
+    })
 }
 
 fn options(allow_missing: bool) -> Options {
     Options {
         allow_missing_playbooks: allow_missing,
-        ..Options::default()
     }
+}
+
+/// `2 errors, 1 warning`
+fn counted(found: &[Diagnostic]) -> String {
+    let errors = found.iter().filter(|found| found.is_error()).count();
+    format!(
+        "{}, {}",
+        plural(errors, "error"),
+        plural(found.len() - errors, "warning")
+    )
+}
+
+fn plural(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn diagnostic_json(found: &Diagnostic) -> Value {
     json!({
-        "level": if found.level == Level::Error { "error" } else { "warning" },
+        "level": if found.is_error() { "error" } else { "warning" },
         "file": found.path,
         "line": found.line,
         "column": found.column,
@@ -127,7 +155,7 @@ fn diagnostic_json(found: &Diagnostic) -> Value {
 /// Every diagnostic as a compiler would print it.
 pub fn print_diagnostics(found: &[Diagnostic]) {
     for found in found {
-        eprintln!("{found}\n");
+        tell!("{found}\n");
     }
 }
 
@@ -138,15 +166,15 @@ async fn apply(
     gateway: &GatewayArguments,
 ) -> Result<Exit> {
     let files = files::knowledge(directory)?;
-    let found = check_with(&files, options(allow_missing));
-    if found.iter().any(|found| found.level == Level::Error) {
-        print_diagnostics(&found);
-        eprintln!("nothing was published");
+    let found = diagnose(&files, options(allow_missing));
+    print_diagnostics(&found);
+    if has_errors(&found) {
+        tell!("{}: nothing was published", counted(&found));
         return Ok(FOUND);
     }
     let client = GatewayClient::new(gateway)?;
     let digest = client.publish(&files, comment, allow_missing).await?;
-    println!("{} files are in force as {digest}", files.len());
+    say!("{} in force as {digest}", plural(files.len(), "file"))?;
     Ok(Exit::SUCCESS)
 }
 
@@ -157,7 +185,7 @@ async fn list(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         anyhow::bail!("{}", crate::gateway_client::refusal(&answer, true));
     }
     if json {
-        println!("{}", answer.body);
+        say!("{}", answer.body)?;
         return Ok(Exit::SUCCESS);
     }
     let of = |value: &Value, name: &str| {
@@ -168,8 +196,10 @@ async fn list(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
             .to_owned()
     };
     match answer.body.get("active").filter(|active| !active.is_null()) {
-        None => println!("nothing is in force"),
-        Some(active) => println!("in force: {}", of(active, "digest")),
+        None => {
+            say!("nothing is in force; `prunella knowledge apply DIR` puts a directory in force")?
+        }
+        Some(active) => say!("in force: {}", of(active, "digest"))?,
     }
     for version in answer
         .body
@@ -178,12 +208,12 @@ async fn list(json: bool, gateway: &GatewayArguments) -> Result<Exit> {
         .into_iter()
         .flatten()
     {
-        println!(
+        say!(
             "{}  {}  {}",
             of(version, "digest"),
             of(version, "author"),
             of(version, "comment")
-        );
+        )?;
     }
     Ok(Exit::SUCCESS)
 }

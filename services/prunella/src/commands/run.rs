@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::exit::{Exit, FAILED, NAME_IN_USE};
 use crate::gateway::Gateway;
 use crate::host::Host;
+use crate::output::tell;
 use crate::stop::Stop;
 
 /// Run services: gateway, normalizer, decider, orchestrator, executor.
@@ -44,7 +45,7 @@ pub async fn run(config: &Config, arguments: &RunArguments) -> Result<Exit> {
     let mut stop = Stop::new()?;
     let gateway = if wanted("gateway") {
         let gateway = Gateway::start(config).await?;
-        eprintln!("gateway listens on http://{}", gateway.address);
+        tell!("gateway listens on http://{}", gateway.address);
         Some(gateway)
     } else {
         None
@@ -56,7 +57,7 @@ pub async fn run(config: &Config, arguments: &RunArguments) -> Result<Exit> {
         Some(Host::start(config, &stages).await?)
     };
     if let Some(host) = &host {
-        eprintln!("health and metrics on http://{}", host.ops);
+        tell!("health and metrics on http://{}", host.ops);
     }
     let failure = watch(host.as_ref(), gateway.as_ref(), &mut stop).await;
     if let Some(gateway) = gateway {
@@ -84,7 +85,7 @@ pub async fn watch(
         }
         if !said_ready && host.is_none_or(Host::is_ready) {
             said_ready = true;
-            eprintln!("ready");
+            tell!("ready");
         }
         tokio::select! {
             () = stop.asked() => return None,
@@ -95,7 +96,7 @@ pub async fn watch(
 
 /// Prints the failure; its exit code.
 pub fn report(error: &RuntimeError) -> Exit {
-    eprintln!("error: {error}");
+    tell!("error: {error}");
     if matches!(error, RuntimeError::NameInUse(_)) {
         NAME_IN_USE
     } else {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use prunella_knowledge::{Condition, Variables};
 use prunella_schemas::decode_any;
+use prunella_topology::TOPICS;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -15,16 +16,21 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::kafka::{ANSWER, partitions, reader};
+use crate::output::{Closed, closed};
+use crate::reach;
 
 /// Print the records of a topic as JSON lines, Avro decoded.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   prunella tail decisions --from-beginning
   prunella tail results --follow --filter 'value.status != \"Succeeded\"'
-  prunella tail raw-alerts.dlq --from-beginning")]
+  prunella tail raw-alerts.dlq --from-beginning --kafka 127.0.0.1:9092")]
 pub struct TailArguments {
     /// Topic, without the installation's prefix.
     topic: String,
+    /// Kafka to read, `host:port,...`; otherwise the configuration's.
+    #[arg(long)]
+    kafka: Option<String>,
     /// From the oldest record, not from now on.
     #[arg(long)]
     from_beginning: bool,
@@ -36,23 +42,34 @@ pub struct TailArguments {
     filter: Option<String>,
 }
 
-/// Runs the command.
+/// Runs the command, until the end or until whoever reads its output has enough.
 ///
 /// # Errors
 /// A topic that is not there, a filter that cannot be, a cluster that does not answer.
 pub fn run(config: &Config, arguments: &TailArguments) -> Result<()> {
+    match read(config, arguments) {
+        Err(error) if error.is::<Closed>() => Ok(()),
+        ended => ended,
+    }
+}
+
+fn read(config: &Config, arguments: &TailArguments) -> Result<()> {
+    let mut kafka = config.kafka.clone();
+    if let Some(servers) = &arguments.kafka {
+        kafka.bootstrap_servers.clone_from(servers);
+    }
     let filter = arguments
         .filter
         .as_deref()
         .map(Condition::compile)
-        .transpose()?;
-    let consumer = reader(&config.kafka)?;
+        .transpose()
+        .context("--filter")?;
+    reach::look(&kafka)?;
+    let consumer = reader(&kafka)?;
     let topic = config.topology.prefix.topic(&arguments.topic);
-    let found = partitions(&consumer, &topic)?;
+    let found = partitions(&kafka, &consumer, &topic)?;
     if found.is_empty() {
-        bail!(
-            "there is no topic {topic}; `prunella topology topics` lists those of this installation"
-        );
+        bail!("{}", missing(&topic, &arguments.topic));
     }
     let mut assignment = TopicPartitionList::new();
     let mut unfinished = found.len();
@@ -70,30 +87,35 @@ pub fn run(config: &Config, arguments: &TailArguments) -> Result<()> {
                 heard = Instant::now();
                 let line = line_of(&message);
                 if filter.as_ref().is_none_or(|filter| holds(filter, &line)) {
-                    let written = writeln!(out, "{line}");
-                    if is_closed(&written) {
-                        return Ok(());
-                    }
-                    written?;
+                    closed(writeln!(out, "{line}"))?;
                 }
             }
             Some(Err(KafkaError::PartitionEOF(_))) => {
                 unfinished = unfinished.saturating_sub(1);
-                out.flush()?;
+                closed(out.flush())?;
             }
             Some(Err(error)) => tracing::debug!(%error, "reading"),
-            None => out.flush()?,
+            None => closed(out.flush())?,
         }
         if !arguments.follow && heard.elapsed() > Duration::from_secs(30) {
-            bail!("no answer from {} for 30 s", config.kafka.bootstrap_servers);
+            bail!("no answer from {} for 30 s", kafka.bootstrap_servers);
         }
     }
-    out.flush().context("writing")
+    closed(out.flush())
 }
 
-/// Whoever reads our output has enough.
-fn is_closed(written: &std::io::Result<()>) -> bool {
-    matches!(written, Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+/// What to say of a topic that is not there: the one that was meant, or how to make it.
+fn missing(topic: &str, asked: &str) -> String {
+    let known = TOPICS.iter().map(|topic| topic.name);
+    let nearest = known
+        .map(|known| (strsim::damerau_levenshtein(asked, known), known))
+        .min();
+    let what_to_do = match nearest {
+        Some((0, _)) => "`prunella topology topics --apply` makes the installation's topics".to_owned(),
+        Some((distance, known)) if distance <= 3 => format!("did you mean `{known}`?"),
+        _ => "`prunella topology graph` shows those of this installation; give the name without the prefix".to_owned(),
+    };
+    format!("there is no topic {topic}; {what_to_do}")
 }
 
 fn line_of(message: &BorrowedMessage<'_>) -> Value {
