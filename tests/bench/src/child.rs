@@ -72,6 +72,11 @@ impl Child {
         .map(|arg| (*arg).to_owned())
         .collect();
         args.extend(further.iter().map(|arg| (*arg).to_owned()));
+        // To try a setting of the client library without a change: `NAME=VALUE`, separated by spaces.
+        if let Ok(properties) = std::env::var("PRUNELLA_BENCH_PROPERTIES") {
+            let each = properties.split_whitespace();
+            args.extend(each.map(|property| format!("--property={property}")));
+        }
         args.push(stages.join(","));
         Self::start(
             dir,

@@ -69,9 +69,21 @@ pub struct StagesArgs {
     /// End when so many records have been processed and nothing moves any more; 0: run on.
     #[arg(long, default_value_t = 0)]
     pub until: u64,
+    /// A librdkafka setting of every client, as `name=value`.
+    #[arg(long = "property", value_parser = property)]
+    pub properties: Vec<(String, String)>,
     /// Where effects may go, as `host:port`.
     #[arg(long)]
     pub target: Option<String>,
+}
+
+/// Reads `name=value`.
+///
+/// # Errors
+/// If it is not.
+pub fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Runs stages. Prints `ready` when all have their partitions, and what was measured when it ends.
@@ -82,7 +94,7 @@ pub fn run(args: &StagesArgs) -> Result<Measured> {
     let kafka = KafkaConfig {
         bootstrap_servers: args.bootstrap.clone(),
         prefix: args.prefix.clone(),
-        ..KafkaConfig::default()
+        properties: args.properties.iter().cloned().collect(),
     };
     let config = RuntimeConfig {
         instance: args.instance.clone(),

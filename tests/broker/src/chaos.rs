@@ -172,7 +172,10 @@ pub fn run(
         let feeding = feed.start(pipeline);
         let mut hits = Vec::new();
         for (number, kill) in chaos.kills.iter().enumerate() {
-            feeding.allow(chaos.alerts * (number + 1) / chaos.kills.len());
+            // Evenly, each in the middle of its share.
+            let share = |number: usize| chaos.alerts * number / chaos.kills.len();
+            feeding.allow(share(number + 1));
+            feeding.wait_for(share(number) + chaos.per_second / 4);
             let hit = run
                 .kill(*kill)
                 .with_context(|| format!("kill {}", number + 1))?;
@@ -280,10 +283,10 @@ impl Run<'_> {
                 Some(second)
             }
         };
-        self.await_work(kill.app, &victim.instance)?;
+        self.await_work(kill.app, &victim.instance);
         victim.process.kill9()?;
         std::thread::sleep(ARRIVE);
-        let hit = self.look(kill, &victim.instance)?;
+        let hit = self.look(kill, &victim.instance);
         let next = match second {
             Some(second) => second,
             None => self.pipeline.start(kill.app, &victim.instance)?,
@@ -300,7 +303,7 @@ impl Run<'_> {
     }
 
     /// Waits until the instance is in the middle of something; not for ever, the kill may hit nothing.
-    fn await_work(&self, app: &'static str, instance: &str) -> Result<()> {
+    fn await_work(&self, app: &'static str, instance: &str) {
         let give_up = Instant::now() + LOOK;
         let before = self.tally.look(|counts| counts.records);
         let (mut owned, mut asked) = (BTreeSet::new(), None::<Instant>);
@@ -311,15 +314,14 @@ impl Run<'_> {
             }
             let at_work = match self.pipeline.setup.guarantee {
                 Guarantee::ExactlyOnce if app == "executor" => self.claims(&owned) > 0,
-                Guarantee::ExactlyOnce => !self.undecided(app, &owned)?.is_empty(),
+                Guarantee::ExactlyOnce => self.undecided(app, &owned).is_some_and(|open| !open.is_empty()),
                 Guarantee::AtLeastOnce => self.tally.look(|counts| counts.records) > before,
             };
             if at_work {
-                return Ok(());
+                return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
     }
 
     fn claims(&self, owned: &BTreeSet<i32>) -> usize {
@@ -327,40 +329,35 @@ impl Run<'_> {
             .look(|counts| counts.claims(|partition| owned.contains(&partition)))
     }
 
-    fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Result<BTreeMap<i32, i64>> {
+    /// What is undecided in these partitions; nothing if a broker is away that would have to say so.
+    fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Option<BTreeMap<i32, i64>> {
         let topic = self.pipeline.topic(&changelog(app));
-        match self
-            .transactions
-            .undecided(&topic, self.pipeline.setup.partitions)
-        {
-            Ok(mut undecided) => {
-                undecided.retain(|partition, _| owned.contains(partition));
-                Ok(undecided)
-            }
-            // A broker may be away just now.
-            Err(error) if error.is::<rdkafka::error::KafkaError>() => Ok(BTreeMap::new()),
-            Err(error) => Err(error),
-        }
+        let undecided = self.transactions.undecided(&topic, self.pipeline.setup.partitions);
+        let mut undecided = undecided.ok()?;
+        undecided.retain(|partition, _| owned.contains(partition));
+        Some(undecided)
     }
 
-    /// What of the killed instance's is open now.
-    fn look(&self, kill: Kill, instance: &str) -> Result<Hit> {
-        let owned = self.owned(kill.app, instance);
-        let is_stage = STAGES.contains(&kill.app);
-        Ok(Hit {
+    /// What of the killed instance's is open now. What it left open stays so until it is fenced or times out.
+    fn look(&self, kill: Kill, instance: &str) -> Hit {
+        let mut hit = Hit {
             kill,
             instance: instance.to_owned(),
-            undecided: if is_stage {
-                self.undecided(kill.app, &owned)?
-            } else {
-                BTreeMap::new()
-            },
-            claims: if kill.app == "executor" {
-                self.claims(&owned)
-            } else {
-                0
-            },
-        })
+            undecided: BTreeMap::new(),
+            claims: 0,
+        };
+        let give_up = Instant::now() + LOOK;
+        while STAGES.contains(&kill.app) && Instant::now() < give_up {
+            let owned = self.owned(kill.app, instance);
+            if kill.app == "executor" {
+                hit.claims = self.claims(&owned);
+            }
+            if let Some(undecided) = self.undecided(kill.app, &owned) {
+                hit.undecided = undecided;
+                break;
+            }
+        }
+        hit
     }
 
     fn owned(&self, app: &str, instance: &str) -> BTreeSet<i32> {

@@ -70,10 +70,10 @@ impl Feed {
     pub fn start(self, pipeline: &Pipeline) -> Feeding {
         let (gateway, bootstrap) = (pipeline.gateway(), pipeline.bootstrap.clone());
         let topic = pipeline.topic(RAW_ALERTS);
-        let allowed = Arc::new(AtomicUsize::new(0));
-        let limit = Arc::clone(&allowed);
-        let thread = std::thread::spawn(move || self.run(&gateway, &bootstrap, &topic, &limit));
-        Feeding { allowed, thread }
+        let progress = Arc::new(Progress::default());
+        let own = Arc::clone(&progress);
+        let thread = std::thread::spawn(move || self.run(&gateway, &bootstrap, &topic, &own));
+        Feeding { progress, thread }
     }
 
     /// Feeds everything now.
@@ -86,12 +86,13 @@ impl Feed {
         feeding.finish()
     }
 
-    fn run(self, gateway: &str, bootstrap: &str, topic: &str, limit: &AtomicUsize) -> Result<()> {
+    fn run(self, gateway: &str, bootstrap: &str, topic: &str, progress: &Progress) -> Result<()> {
         let producer = producer(bootstrap)?;
         let mut next = Instant::now();
         let numbers: Vec<usize> = (self.first..self.first + self.alerts).collect();
         for (round, group) in numbers.chunks(2 * GROUP).enumerate() {
-            while round * 2 * GROUP >= limit.load(Ordering::SeqCst) {
+            progress.fed.store(round * 2 * GROUP, Ordering::SeqCst);
+            while round * 2 * GROUP >= progress.allowed.load(Ordering::SeqCst) {
                 producer.poll(Duration::from_millis(20));
                 next = Instant::now();
             }
@@ -148,16 +149,29 @@ impl Feed {
     }
 }
 
+#[derive(Default)]
+struct Progress {
+    allowed: AtomicUsize,
+    fed: AtomicUsize,
+}
+
 /// Alerts on their way.
 pub struct Feeding {
-    allowed: Arc<AtomicUsize>,
+    progress: Arc<Progress>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Feeding {
     /// Lets it go on to this many alerts.
     pub fn allow(&self, alerts: usize) {
-        self.allowed.fetch_max(alerts, Ordering::SeqCst);
+        self.progress.allowed.fetch_max(alerts, Ordering::SeqCst);
+    }
+
+    /// Waits until this many are in, or the feeding has ended.
+    pub fn wait_for(&self, alerts: usize) {
+        while self.progress.fed.load(Ordering::SeqCst) < alerts && !self.thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until all are in.

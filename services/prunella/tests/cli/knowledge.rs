@@ -153,7 +153,7 @@ fn mistakes_are_found_before_a_gateway_is_asked() {
     let demo = text(&checkout("deploy/demo"));
     prunella(apply.iter().chain(&[demo.as_str()]))
         .run()
-        .refused(1, "is it running?");
+        .refused(1, "is it running");
     for command in [
         ["knowledge", "list"],
         ["kill-switch", "on"],
@@ -161,7 +161,7 @@ fn mistakes_are_found_before_a_gateway_is_asked() {
     ] {
         let said = prunella(command.iter().chain(&["--gateway", &gateway]))
             .run()
-            .refused(1, "is it running?");
+            .refused(1, "is it running");
         assert!(said.err.contains(&gateway), "{said:#?}");
     }
 }
