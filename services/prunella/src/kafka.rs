@@ -17,6 +17,12 @@ use crate::reach::no_answer;
 /// Longest wait for an answer of the cluster.
 pub const ANSWER: Duration = Duration::from_secs(10);
 
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(ANSWER))
+        .operation_timeout(Some(ANSWER))
+}
+
 /// A consumer that joins no group.
 ///
 /// # Errors
@@ -94,8 +100,9 @@ pub async fn existing(
         return Ok(topics);
     }
     let described = admin
-        .describe_configs(&resources, &AdminOptions::new())
-        .await?;
+        .describe_configs(&resources, &options())
+        .await
+        .context("asking for the topics' settings, which an embedded broker does not tell")?;
     let configs: Vec<BTreeMap<String, String>> = described
         .into_iter()
         .map(|resource| {
@@ -134,7 +141,7 @@ pub async fn changes(kafka: &KafkaConfig, installation: &Installation) -> Result
 /// What the cluster refuses.
 pub async fn apply(kafka: &KafkaConfig, changes: &[Change]) -> Result<()> {
     let admin: AdminClient<LogContext> = client_config(kafka).create_with_context(LogContext)?;
-    let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+    let options = options();
     let new: Vec<NewTopic<'_>> = changes.iter().filter_map(new_topic).collect();
     if !new.is_empty() {
         for outcome in admin.create_topics(&new, &options).await? {
@@ -180,7 +187,7 @@ pub fn create_clock_topic(kafka: &KafkaConfig, topic: &str) -> Result<()> {
     let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1))
         .set("message.timestamp.type", "LogAppendTime")
         .set("retention.ms", "60000");
-    let options = AdminOptions::new().operation_timeout(Some(ANSWER));
+    let options = options();
     let created = tokio::task::block_in_place(|| {
         tokio::runtime::Handle::current().block_on(admin.create_topics([&new], &options))
     })?;

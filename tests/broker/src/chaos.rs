@@ -314,7 +314,9 @@ impl Run<'_> {
             }
             let at_work = match self.pipeline.setup.guarantee {
                 Guarantee::ExactlyOnce if app == "executor" => self.claims(&owned) > 0,
-                Guarantee::ExactlyOnce => self.undecided(app, &owned).is_some_and(|open| !open.is_empty()),
+                Guarantee::ExactlyOnce => self
+                    .undecided(app, &owned)
+                    .is_some_and(|open| !open.is_empty()),
                 Guarantee::AtLeastOnce => self.tally.look(|counts| counts.records) > before,
             };
             if at_work {
@@ -332,7 +334,9 @@ impl Run<'_> {
     /// What is undecided in these partitions; nothing if a broker is away that would have to say so.
     fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Option<BTreeMap<i32, i64>> {
         let topic = self.pipeline.topic(&changelog(app));
-        let undecided = self.transactions.undecided(&topic, self.pipeline.setup.partitions);
+        let undecided = self
+            .transactions
+            .undecided(&topic, self.pipeline.setup.partitions);
         let mut undecided = undecided.ok()?;
         undecided.retain(|partition, _| owned.contains(partition));
         Some(undecided)

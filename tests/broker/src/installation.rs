@@ -1,10 +1,10 @@
 //! An installation of its own for each test: a prefix, topics, records in, and processes.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use prunella_test_servers::Proc;
+use anyhow::{Context, Result, bail};
+use prunella_test_servers::{Proc, committed_summary};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -12,6 +12,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
 
 use crate::ledger::{INPUT, OUTPUT};
+
+/// Longest wait for the output: the machine may be busy, a takeover waits for a session.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Topics under a prefix of their own.
 pub struct Installation {
@@ -103,6 +106,25 @@ impl Installation {
         producer
             .flush(Duration::from_secs(60))
             .context("flushing the input")
+    }
+
+    /// Waits until the output holds so many committed records and no open transaction.
+    ///
+    /// # Errors
+    /// If they do not come.
+    pub fn wait_for_output(&self, records: u64) -> Result<()> {
+        let topic = self.name(OUTPUT);
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let seen = committed_summary(&self.bootstrap, &topic, PATIENCE)?;
+            if seen.records >= records && !seen.has_open_transaction() {
+                return Ok(());
+            }
+            if Instant::now() > give_up {
+                bail!("{} of {records} records came out", seen.records);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
     }
 
     /// Starts a ledger process.

@@ -25,6 +25,8 @@ const CALL: Duration = Duration::from_secs(6);
 #[derive(Clone, Default)]
 pub(crate) struct DeliveryContext {
     failed: Arc<AtomicU64>,
+    /// How many had failed when the transaction began.
+    told: Arc<AtomicU64>,
 }
 
 impl ClientContext for DeliveryContext {
@@ -42,7 +44,10 @@ impl ProducerContext for DeliveryContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
         if let Err((error, _)) = result {
-            tracing::warn!(%error, "a record was not delivered");
+            // The first of a transaction tells the reason; there may be thousands.
+            if self.failed.load(Ordering::Relaxed) == self.told.load(Ordering::Relaxed) {
+                tracing::warn!(%error, "a record was not delivered");
+            }
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -110,6 +115,7 @@ impl TransactionalProducer {
 
     pub(crate) fn begin(&mut self) -> Reply {
         self.failed_before = self.failures();
+        self.context.told.store(self.failed_before, Ordering::Relaxed);
         reply("begin", self.producer.begin_transaction())
     }
 
@@ -176,7 +182,9 @@ impl TransactionalProducer {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        if self.failures() == self.failed_before {
+        let failures = self.failures();
+        self.context.told.store(failures, Ordering::Relaxed);
+        if failures == self.failed_before {
             Reply::Done
         } else {
             Reply::Abortable
@@ -192,6 +200,8 @@ impl TransactionalProducer {
     }
 
     pub(crate) fn abort(&mut self) -> Reply {
+        // What is taken back now is no news.
+        self.context.told.store(u64::MAX, Ordering::Relaxed);
         // The client library waits for the reports of what it purges, and only we can take them.
         self.producer.purge(PurgeConfig::default().queue());
         let give_up = Instant::now() + CALL;

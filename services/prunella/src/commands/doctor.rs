@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::exit::{Exit, FOUND};
 use crate::kafka::{self, ANSWER, reader};
-use crate::output::say;
+use crate::output::{explain, say};
 use crate::reach;
 
 /// Look at the broker, its topics and its clock: what is wrong and what to do.
@@ -122,7 +122,7 @@ async fn topics(config: &Config) -> Finding {
                 ),
             }
         }
-        Err(error) => (false, format!("{error:#}")),
+        Err(error) => (false, explain(&error)),
     };
     Finding {
         what: "topics",
@@ -147,7 +147,7 @@ fn clock(config: &Config) -> Finding {
             true,
             "no topic stamps records at the broker; not compared".to_owned(),
         ),
-        Err(error) => (false, format!("cannot be compared: {error:#}")),
+        Err(error) => (false, format!("cannot be compared: {}", explain(&error))),
     };
     Finding {
         what: "clock",

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::kafka::{ANSWER, partitions, reader};
-use crate::output::{Closed, closed};
+use crate::output::{Closed, closed, tell};
 use crate::reach;
 
 /// Print the records of a topic as JSON lines, Avro decoded.
@@ -54,6 +54,11 @@ pub fn run(config: &Config, arguments: &TailArguments) -> Result<()> {
 }
 
 fn read(config: &Config, arguments: &TailArguments) -> Result<()> {
+    if !arguments.from_beginning && !arguments.follow {
+        tell!(
+            "what is there is printed with --from-beginning, what comes is waited for with --follow"
+        );
+    }
     let mut kafka = config.kafka.clone();
     if let Some(servers) = &arguments.kafka {
         kafka.bootstrap_servers.clone_from(servers);

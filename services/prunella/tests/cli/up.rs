@@ -340,6 +340,9 @@ fn topics_can_be_read(up: &Up) {
         "value.outcome == \"Triggered\"",
     ];
     assert_eq!(up.tail(&firing).expect(0).out, "");
+    let nothing = up.tail(&["decisions"]).expect(0);
+    assert_eq!(nothing.out, "");
+    assert!(nothing.err.contains("--from-beginning"), "{nothing:#?}");
     up.tail(&["decision"])
         .refused(1, "there is no topic decision; did you mean `decisions`?");
     up.tail(&["no-such-topic-here"])

@@ -1,19 +1,12 @@
 //! State that a process had when it was killed is the state its successor goes on with, whoever that is.
 //! How long it takes is measured elsewhere (tests/bench); here the counts must be right.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prunella_broker_tests::installation::{Installation, LedgerOptions};
 use prunella_broker_tests::ledger::OUTPUT;
-use prunella_test_servers::{KafkaCluster, Proc, committed_summary, read_committed};
+use prunella_test_servers::{KafkaCluster, Proc, read_committed};
 
 const LEDGER: &str = env!("CARGO_BIN_EXE_ledger");
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,30 +23,13 @@ fn start(installation: &Installation, instance: &str, after: Option<&Proc>) -> P
     ledger
 }
 
-fn wait_for_output(installation: &Installation, records: u64) {
-    let topic = installation.name(OUTPUT);
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let seen = committed_summary(&installation.bootstrap, &topic, PATIENCE).unwrap();
-        if seen.records >= records && !seen.has_open_transaction() {
-            return;
-        }
-        assert!(
-            Instant::now() < give_up,
-            "{} of {records} records came out",
-            seen.records
-        );
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
 #[test]
 fn two_hundred_thousand_keys_are_restored_under_the_same_name_and_by_another() {
     let bootstrap = KafkaCluster::shared().unwrap();
     let installation = Installation::new(bootstrap, "recovery", 4, 1).unwrap();
     let round = |number: u64| {
         installation.produce(KEYS, 1).unwrap();
-        wait_for_output(&installation, number * KEYS as u64);
+        installation.wait_for_output(number * KEYS as u64).unwrap();
     };
     let mut first = start(&installation, "a", None);
     round(1);

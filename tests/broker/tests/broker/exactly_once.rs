@@ -1,18 +1,11 @@
 //! The rules of the Kafka edge, each with the case that would break it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prunella_broker_tests::installation::{Installation, LedgerOptions};
 use prunella_broker_tests::ledger::OUTPUT;
-use prunella_test_servers::{KafkaCluster, Proc, committed_summary, read_committed};
+use prunella_test_servers::{KafkaCluster, Proc, read_committed};
 
 const LEDGER: &str = env!("CARGO_BIN_EXE_ledger");
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,24 +48,6 @@ fn counts(installation: &Installation) -> BTreeMap<String, Vec<i64>> {
     counts
 }
 
-/// Waits until the output holds so many committed records, then until it stays so.
-fn wait_for_output(installation: &Installation, records: u64) {
-    let topic = installation.name(OUTPUT);
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let seen = committed_summary(&installation.bootstrap, &topic, PATIENCE).unwrap();
-        if seen.records >= records && !seen.has_open_transaction() {
-            return;
-        }
-        assert!(
-            Instant::now() < give_up,
-            "{} of {records} records came out",
-            seen.records
-        );
-        std::thread::sleep(Duration::from_millis(300));
-    }
-}
-
 /// What is wrong with the ledger, if anything: every key counts from 1 without gap or repetition.
 fn fault(installation: &Installation, keys: usize, each: i64) -> Option<String> {
     let counts = counts(installation);
@@ -92,7 +67,7 @@ fn every_record_comes_out_once() {
     installation.produce(50, 40).unwrap();
     let mut ledger = start(&installation, "a", &[]);
     wait_ready(&mut ledger);
-    wait_for_output(&installation, 2_000);
+    installation.wait_for_output(2_000).unwrap();
     assert_eq!(fault(&installation, 50, 40), None);
 }
 
@@ -109,7 +84,7 @@ fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
         .unwrap();
     let mut ledger = start(&installation, "a", &[]);
     wait_ready(&mut ledger);
-    wait_for_output(&installation, 2);
+    installation.wait_for_output(2).unwrap();
     assert_eq!(fault(&installation, 1, 2), None);
     let dead = read_committed(
         &installation.bootstrap,
@@ -132,7 +107,7 @@ fn a_killed_process_goes_on_under_its_name() {
         ledger.kill9().unwrap();
         ledger = start(&installation, "a", &["--commit-interval-ms", "20"]);
     }
-    wait_for_output(&installation, 20_000);
+    installation.wait_for_output(20_000).unwrap();
     assert_eq!(fault(&installation, 50, 400), None);
 }
 
@@ -146,7 +121,7 @@ fn another_instance_takes_over_and_fences_the_dead_one() {
     installation.produce(50, 200).unwrap();
     std::thread::sleep(Duration::from_millis(100));
     first.kill9().unwrap();
-    wait_for_output(&installation, 10_000);
+    installation.wait_for_output(10_000).unwrap();
     assert_eq!(fault(&installation, 50, 200), None);
 }
 
@@ -161,10 +136,10 @@ fn a_zombie_commits_nothing() {
     zombie.sigstop().unwrap();
     let mut heir = start(&installation, "h", &[]);
     wait_ready(&mut heir);
-    wait_for_output(&installation, 5_000);
+    installation.wait_for_output(5_000).unwrap();
     installation.produce(50, 100).unwrap();
     zombie.sigcont().unwrap();
-    wait_for_output(&installation, 10_000);
+    installation.wait_for_output(10_000).unwrap();
     assert_eq!(fault(&installation, 50, 200), None);
 }
 
@@ -184,7 +159,7 @@ fn two_processes_under_one_name_end_with_a_message_not_a_fight() {
         first.log_text()
     );
     installation.produce(50, 20).unwrap();
-    wait_for_output(&installation, 2_000);
+    installation.wait_for_output(2_000).unwrap();
     assert_eq!(fault(&installation, 50, 40), None);
     assert!(second.is_running().unwrap());
 }
@@ -195,7 +170,7 @@ fn a_stopped_process_hands_over_without_a_fence() {
     let mut first = start(&installation, "a", &[]);
     wait_ready(&mut first);
     installation.produce(50, 20).unwrap();
-    wait_for_output(&installation, 1_000);
+    installation.wait_for_output(1_000).unwrap();
     first.sigterm().unwrap();
     assert!(
         first.wait(PATIENCE).unwrap().success(),
@@ -205,7 +180,7 @@ fn a_stopped_process_hands_over_without_a_fence() {
     let mut second = start(&installation, "b", &[]);
     wait_ready(&mut second);
     installation.produce(50, 20).unwrap();
-    wait_for_output(&installation, 2_000);
+    installation.wait_for_output(2_000).unwrap();
     assert_eq!(fault(&installation, 50, 40), None);
     assert!(
         !second.log_text().contains("fencing"),
@@ -232,7 +207,7 @@ fn at_least_once_doubles_under_kills_which_shows_that_the_test_can_fail() {
             fault(&installation, 50, 400).is_some_and(|fault| fault.contains("counts")),
         );
     }
-    wait_for_output(&installation, 120_000);
+    installation.wait_for_output(120_000).unwrap();
     assert!(
         fault(&installation, 50, 2_400).is_some() || faults > 6,
         "nothing doubled in six kills"

@@ -1,7 +1,5 @@
 //! State without the offsets that belong to it would process the same input twice.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use prunella_broker_tests::installation::{Installation, LedgerOptions};

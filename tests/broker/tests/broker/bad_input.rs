@@ -1,13 +1,6 @@
 //! What nobody can read: each is refused at the door with a reason or put aside with one, and nothing stops.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -18,7 +11,8 @@ use prunella_broker_tests::pipeline::{PATIENCE, Pipeline, Setup};
 use prunella_broker_tests::tally::Tally;
 use prunella_broker_tests::target::Target;
 use prunella_schemas::{
-    Action, ActionResult, AvroRecord, Control, Decision, NormalizedAlert, encode,
+    Action, ActionResult, AvroRecord, Control, Decision, KnowledgeRecord, NormalizedAlert, Switch,
+    encode,
 };
 use prunella_test_servers::{CommittedRecord, KafkaCluster, read_committed};
 use rdkafka::ClientConfig;
@@ -310,14 +304,17 @@ fn what_comes_straight_to_raw_alerts_is_put_aside_with_its_reason() {
 fn records_that_are_none_of_ours_are_put_aside_by_every_stage() {
     let target = Target::start(Duration::ZERO).unwrap();
     let mut world = World::start("bad-avro", &target);
+    // How many stages read it: each of them puts it aside, once.
     let whole = [
-        ("normalized-alerts", encoded(&NormalizedAlert::default())),
-        ("decisions", encoded(&Decision::default())),
-        ("actions", encoded(&Action::default())),
-        ("results", encoded(&ActionResult::default())),
-        ("control", encoded(&Control::default())),
+        ("normalized-alerts", encoded(&NormalizedAlert::default()), 1),
+        ("decisions", encoded(&Decision::default()), 1),
+        ("actions", encoded(&Action::default()), 1),
+        ("results", encoded(&ActionResult::default()), 1),
+        ("control", encoded(&Control::default()), 1),
+        ("knowledge", encoded(&KnowledgeRecord::default()), 3),
+        ("switches", encoded(&Switch::default()), 3),
     ];
-    for (topic, whole) in &whole {
+    for (topic, whole, readers) in &whole {
         let truncated = &whole[..whole.len() - 1];
         // Confluent framing: a zero, and the id of a schema that no registry told us.
         let unknown = [&[0, 0, 0, 48, 57][..], &whole[10..]].concat();
@@ -334,12 +331,17 @@ fn records_that_are_none_of_ours_are_put_aside_by_every_stage() {
         }
         world.a_good_alert_comes_through(topic);
         let dead = world.dead(topic);
-        assert_eq!(dead.len(), cases.len(), "{topic}: {dead:?}");
+        assert_eq!(dead.len(), readers * cases.len(), "{topic}: {dead:?}");
         for (case, value) in cases {
-            let record = dead
+            let of_case =
+                |record: &&CommittedRecord| record.key.as_deref() == Some(case.as_bytes());
+            let stages: BTreeSet<String> = dead
                 .iter()
-                .find(|record| record.key.as_deref() == Some(case.as_bytes()));
-            let record = record.unwrap_or_else(|| panic!("{topic}: {case} is lost"));
+                .filter(of_case)
+                .map(|record| header(record, "prunella.error.stage"))
+                .collect();
+            assert_eq!(stages.len(), *readers, "{topic}: {case}: {stages:?}");
+            let record = dead.iter().find(of_case).unwrap();
             let class = header(record, "prunella.error.class");
             let detail = header(record, "prunella.error.detail");
             println!("{topic}, {case}: {class}: {detail}");

@@ -1,12 +1,5 @@
 //! An executor that is stopped in the middle of its work and goes on after its successor has done it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -63,9 +56,21 @@ fn an_executor_that_comes_back_from_the_dead_does_nothing_twice() {
     wait_until("taken over", &tally, |counts| {
         counts.ended.len() == ALERTS && counts.nothing_open()
     });
-    // Now the zombie, with its answers waiting in its sockets and a transaction that may be open.
-    services.last_mut().unwrap().process.sigcont().unwrap();
+    // Now the zombie, with its answers waiting in its sockets and a transaction that may be open, while its
+    // successor is in the middle of its own work.
+    target.hold(true);
     feed(ALERTS + 1).run_all(&pipeline).unwrap();
+    wait_until("at work again", &tally, |counts| {
+        counts.claims(|_| true) > ALERTS / 2
+    });
+    let zombie = services.last_mut().unwrap();
+    let said = zombie.process.log_text().len() as u64;
+    zombie.process.sigcont().unwrap();
+    zombie
+        .process
+        .wait_for_log("partitions taken up", said, PATIENCE)
+        .unwrap();
+    target.hold(false);
     wait_until("all done", &tally, |counts| {
         counts.ended.len() == 2 * ALERTS && counts.nothing_open()
     });

@@ -1,12 +1,5 @@
 //! The whole pipeline on a real broker, each service in a process of its own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::time::Duration;
 
 use prunella_broker_tests::chaos::{Chaos, run};

@@ -4,13 +4,6 @@
 //! 20,000 alerts, more than twenty kills. The schedule follows from a seed, which is printed;
 //! `PRUNELLA_CHAOS_SEED` repeats one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
-
 use std::time::Duration;
 
 use prunella_broker_tests::chaos::{Chaos, Kill, Outcome, Then, run};
