@@ -115,7 +115,9 @@ impl TransactionalProducer {
 
     pub(crate) fn begin(&mut self) -> Reply {
         self.failed_before = self.failures();
-        self.context.told.store(self.failed_before, Ordering::Relaxed);
+        self.context
+            .told
+            .store(self.failed_before, Ordering::Relaxed);
         reply("begin", self.producer.begin_transaction())
     }
 
