@@ -188,28 +188,3 @@ fn a_stopped_process_hands_over_without_a_fence() {
         second.log_text()
     );
 }
-
-#[test]
-fn at_least_once_doubles_under_kills_which_shows_that_the_test_can_fail() {
-    let installation = installation("doubles", 1);
-    let arguments = ["--at-least-once", "--commit-interval-ms", "2000"];
-    let mut faults = 0;
-    let mut ledger = start(&installation, "a", &arguments);
-    wait_ready(&mut ledger);
-    for _ in 0..6 {
-        installation.produce(50, 400).unwrap();
-        std::thread::sleep(Duration::from_millis(25));
-        ledger.kill9().unwrap();
-        ledger = start(&installation, "a", &arguments);
-        wait_ready(&mut ledger);
-        std::thread::sleep(Duration::from_millis(150));
-        faults += usize::from(
-            fault(&installation, 50, 400).is_some_and(|fault| fault.contains("counts")),
-        );
-    }
-    installation.wait_for_output(120_000).unwrap();
-    assert!(
-        fault(&installation, 50, 2_400).is_some() || faults > 6,
-        "nothing doubled in six kills"
-    );
-}
