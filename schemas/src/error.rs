@@ -60,8 +60,8 @@ pub enum CodecError {
     },
     /// Confluent framing with a schema id that the registry has not been told yet.
     #[error(
-        "the value was written with schema {0} of a schema registry, which has not been looked up; \
-         configure the schema registry, or let the producer use Avro single-object encoding"
+        "the value was written with schema {0} of a schema registry, which is not known here; configure \
+         the schema registry that has it, or let the producer use Avro single-object encoding"
     )]
     NeedSchema(u32),
     /// A writer's schema that our record cannot be read from.

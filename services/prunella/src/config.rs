@@ -9,6 +9,7 @@ use anyhow::Result;
 use prunella_effects::EffectsConfig;
 use prunella_gateway::GatewayConfig;
 use prunella_runtime::{KafkaConfig, RuntimeConfig};
+use prunella_schema_registry::SchemaRegistryConfig;
 use prunella_topology::Installation;
 use serde::Deserialize;
 
@@ -18,6 +19,8 @@ use serde::Deserialize;
 pub struct Config {
     /// How to reach Kafka.
     pub kafka: KafkaConfig,
+    /// Confluent framing, if its url is set. What the gateway writes stays in single-object encoding.
+    pub schema_registry: SchemaRegistryConfig,
     /// How stages run.
     pub runtime: RuntimeConfig,
     /// Health and metrics.

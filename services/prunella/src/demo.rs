@@ -14,6 +14,7 @@ use clap::Args;
 use prunella_effects::{EffectsConfig, SecretUrl};
 use prunella_gateway::GatewayConfig;
 use prunella_runtime::wall_millis;
+use prunella_schema_registry::SchemaRegistryConfig;
 use prunella_schemas::KnowledgeFile;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -98,6 +99,8 @@ fn configure(config: &mut Config, patient: &Patient) {
         listen: free,
         ..GatewayConfig::default()
     };
+    // What the demo prints it reads itself, in the encoding of its own broker.
+    config.schema_registry = SchemaRegistryConfig::default();
     config.effects = EffectsConfig {
         base_url: Some(SecretUrl(patient.url.clone())),
         kill_file: config.effects.kill_file.take(),

@@ -11,8 +11,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prunella_effects::HttpEffects;
 use prunella_runtime::{
-    Broadcast, EffectRunner, Health, Metrics, NoEffects, Runtime, RuntimeError, StageSpec,
+    Broadcast, EffectRunner, Health, Metrics, NoEffects, Prefixed, Runtime, RuntimeError, StageSpec,
 };
+use prunella_schema_registry::ConfluentFraming;
 use prunella_topology::topics::{KNOWLEDGE, SWITCHES};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -59,11 +60,18 @@ impl Host {
             })?;
         let ops = listener.local_addr()?;
         let kafka = config.kafka.clone();
+        let registry = config.schema_registry.clone();
         let settings = config.runtime.clone();
         let shared = Arc::clone(&metrics);
         let log = broadcast.clone();
         let runtime = tokio::task::spawn_blocking(move || {
-            Runtime::start(&kafka, settings, specs, log, runner, shared)
+            let prefix = Prefixed(kafka.prefix.clone());
+            let sinks = specs.iter().flat_map(|spec| spec.sinks).copied();
+            let framing = ConfluentFraming::start(&registry, &prefix, sinks)?;
+            let framing = framing.map(|framing| Arc::new(framing) as _);
+            let runtime =
+                Runtime::start_framed(framing, &kafka, settings, specs, log, runner, shared)?;
+            anyhow::Ok(runtime)
         })
         .await??;
         let health = runtime.health();

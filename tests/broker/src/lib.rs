@@ -13,6 +13,7 @@ pub mod http;
 pub mod installation;
 pub mod ledger;
 pub mod pipeline;
+pub mod registry;
 pub mod tally;
 pub mod target;
 pub mod transactions;

@@ -31,6 +31,8 @@ pub struct Setup {
     pub commit_interval_ms: u64,
     /// Where the playbook's calls go.
     pub target: String,
+    /// The schema registry's URL, if there is one.
+    pub schema_registry: Option<String>,
 }
 
 impl Setup {
@@ -44,6 +46,7 @@ impl Setup {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
             target: target.to_owned(),
+            schema_registry: None,
         }
     }
 }
@@ -238,6 +241,7 @@ impl Pipeline {
             Guarantee::ExactlyOnce => "exactly_once",
             Guarantee::AtLeastOnce => "at_least_once",
         };
+        let registry = self.setup.schema_registry.as_deref().unwrap_or_default();
         let (bootstrap, prefix, gateway) = (&self.bootstrap, &self.prefix, self.gateway());
         format!(
             r#"
@@ -248,6 +252,8 @@ prefix = "{prefix}"
 guarantee = "{guarantee}"
 session_timeout_ms = 6000
 commit_interval_ms = {commit_interval_ms}
+[schema_registry]
+url = "{registry}"
 [http]
 listen = "127.0.0.1:0"
 [gateway]

@@ -12,6 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::clock::{boot_millis, wall_millis};
 use crate::config::Prefixed;
 use crate::kafka::LogContext;
+use crate::wire::{Framing, Inbound, PAUSE};
 
 /// One record of a broadcast topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct BroadcastRecord {
     pub key: Option<Vec<u8>>,
     /// Value bytes.
     pub value: Option<Vec<u8>>,
+    /// Value bytes as they lay on the topic, if stages read others.
+    pub original: Option<Vec<u8>>,
     /// Headers.
     pub headers: Vec<(String, Vec<u8>)>,
 }
@@ -134,6 +137,7 @@ impl Broadcast {
         &self,
         base: &ClientConfig,
         prefix: &Prefixed,
+        framing: &Framing,
     ) -> rdkafka::error::KafkaResult<()> {
         let mut config = base.clone();
         config
@@ -152,8 +156,10 @@ impl Broadcast {
         while !self.stop.load(Ordering::SeqCst) {
             match consumer.poll(Duration::from_millis(20)) {
                 Some(Ok(message)) => {
-                    if let Some(topic) = prefix.strip(message.topic()) {
-                        self.append(topic, owned(&message));
+                    if let Some(topic) = prefix.strip(message.topic())
+                        && let Some(record) = self.readable(topic, owned(&message), framing)
+                    {
+                        self.append(topic, record);
                     }
                     continue;
                 }
@@ -166,6 +172,39 @@ impl Broadcast {
             }
         }
         Ok(())
+    }
+
+    /// The record as stages read it. What cannot be read yet is waited for: meanwhile nothing is confirmed, and
+    /// whoever needs fresh switches holds still. Absent if the process stops before.
+    fn readable(
+        &self,
+        topic: &str,
+        mut record: BroadcastRecord,
+        framing: &Framing,
+    ) -> Option<BroadcastRecord> {
+        let (Some(wire), Some(value)) = (framing, &record.value) else {
+            return Some(record);
+        };
+        while !self.stop.load(Ordering::SeqCst) {
+            let mut out = Vec::new();
+            match wire.inbound(topic, value, &mut out) {
+                Inbound::AsItIs => return Some(record),
+                Inbound::Changed => {
+                    record.original = record.value.replace(out);
+                    return Some(record);
+                }
+                Inbound::NotNow(reason) => {
+                    tracing::warn!(
+                        topic,
+                        offset = record.offset,
+                        reason,
+                        "a record waits until it can be read"
+                    );
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+        None
     }
 
     /// Confirms every topic whose end has been reached. The time is taken before the broker is asked.
@@ -197,6 +236,7 @@ fn owned<M: Message>(message: &M) -> BroadcastRecord {
         timestamp: message.timestamp().to_millis().unwrap_or_else(wall_millis),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
+        original: None,
         headers: message.headers().map_or_else(Vec::new, |headers| {
             headers
                 .iter()

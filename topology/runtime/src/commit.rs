@@ -14,6 +14,7 @@ use crate::effects::{Done, Gate};
 use crate::fence::Mark;
 use crate::producer::{Outgoing, TransactionalProducer};
 use crate::stream_thread::{Slot, StreamThread};
+use crate::wire::{Outlets, framed};
 
 /// How often an identical call is repeated before its outcome counts as unknown.
 const REPEATS: u32 = 3;
@@ -91,8 +92,14 @@ impl StreamThread {
             return Reply::Fatal;
         };
         let mut failure = None;
+        let outlets = Outlets {
+            sinks: self.spec.sinks,
+            sink_topics: &self.sink_topics,
+            dead_letter_topics: &self.dead_letter_topics,
+            framing: &self.shared.framing,
+        };
         for slot in self.slots.values_mut().filter(|slot| slot.touched) {
-            if let Err(error) = drain(producer, slot, &self.sink_topics, &self.dead_letter_topics) {
+            if let Err(error) = drain(producer, slot, &outlets, None) {
                 failure = Some(error);
             }
         }
@@ -207,7 +214,7 @@ impl StreamThread {
 
     /// Reads again from the last committed offsets. Assigning anew, not seeking: a seek right after an
     /// assignment failed and reading began at 0.
-    fn rewind(&mut self) -> Reply {
+    pub(crate) fn rewind(&mut self) -> Reply {
         // Partitions that are being given back are not read again.
         if self.handing_over {
             return Reply::Done;
@@ -262,24 +269,37 @@ pub(crate) fn member_of(error: &KafkaError) -> Member {
     }
 }
 
-/// Produces what a task has forwarded.
+/// Produces what a task has forwarded. A dead letter keeps the bytes that came: `original`, if the task was given
+/// others.
 pub(crate) fn drain(
     producer: &TransactionalProducer,
     slot: &mut Slot,
-    sinks: &[String],
-    dead_letters: &[String],
+    outlets: &Outlets<'_>,
+    original: Option<&[u8]>,
 ) -> KafkaResult<()> {
     let mut failure = None;
+    let mut scratch = Vec::new();
     slot.task.drain(&mut |output| {
-        let topic = match output.sink {
-            Sink::Topic(index) => &sinks[index],
-            Sink::DeadLetter(index) => &dead_letters[index],
+        let (topic, value) = match output.sink {
+            Sink::Topic(index) => (
+                &outlets.sink_topics[index],
+                framed(
+                    outlets.framing,
+                    outlets.sinks[index],
+                    output.value,
+                    &mut scratch,
+                ),
+            ),
+            Sink::DeadLetter(index) => (
+                &outlets.dead_letter_topics[index],
+                original.or(output.value),
+            ),
         };
         let sent = producer.send(&Outgoing {
             topic,
             partition: None,
             key: output.key,
-            value: output.value,
+            value,
             timestamp: output.timestamp,
             headers: output.headers,
         });

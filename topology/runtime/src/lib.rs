@@ -19,6 +19,7 @@ mod restore;
 mod runtime;
 mod stream_thread;
 mod takeover;
+mod wire;
 
 pub use broadcast::{Broadcast, BroadcastRecord};
 pub use clock::{boot_millis, wall_millis};
@@ -28,3 +29,4 @@ pub use kafka::{LogContext, client_config};
 pub use metrics::Metrics;
 pub use prunella_stream::transaction::Guarantee;
 pub use runtime::{Health, MakeTask, Runtime, RuntimeError, StageSpec};
+pub use wire::{Framing, Inbound, Wire};

@@ -101,7 +101,7 @@ impl StreamThread {
                     tracing::warn!(
                         stage = self.spec.app,
                         topic,
-                        "a restore stood still; trying again"
+                        "a restore stood still; trying again. If it goes on while every broker is there, a transaction hangs at the broker: `kafka-transactions.sh find-hanging` finds it"
                     );
                     self.keep_for_rebirth();
                 }

@@ -20,6 +20,7 @@ use crate::kafka::client_config;
 use crate::metrics::Metrics;
 use crate::rebalance::RebalanceContext;
 use crate::stream_thread::{Batch, StreamThread};
+use crate::wire::Framing;
 
 /// Makes a stage's task for a partition.
 pub type MakeTask = Arc<dyn Fn(i32) -> Box<dyn Task> + Send + Sync>;
@@ -131,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) runner: Arc<dyn EffectRunner>,
     pub(crate) health: Arc<Health>,
+    pub(crate) framing: Framing,
     pub(crate) stop: AtomicBool,
     /// When the process began: makes the tokens of its releases its own.
     pub(crate) started: i64,
@@ -155,6 +157,22 @@ impl Runtime {
         runner: Arc<dyn EffectRunner>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RuntimeError> {
+        Self::start_framed(None, kafka, config, stages, broadcast, runner, metrics)
+    }
+
+    /// As [`Runtime::start`], with something between topics and stages.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub fn start_framed(
+        framing: Framing,
+        kafka: &KafkaConfig,
+        config: RuntimeConfig,
+        stages: Vec<StageSpec>,
+        broadcast: Broadcast,
+        runner: Arc<dyn EffectRunner>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, RuntimeError> {
         config.validate()?;
         let shared = Arc::new(Shared {
             base: client_config(kafka),
@@ -163,6 +181,7 @@ impl Runtime {
             metrics,
             runner,
             health: Arc::default(),
+            framing,
             stop: AtomicBool::new(false),
             started: wall_millis(),
             config,
@@ -210,7 +229,11 @@ impl Runtime {
         let spawned = std::thread::Builder::new()
             .name("broadcast".to_owned())
             .spawn(move || {
-                if let Err(error) = shared.broadcast.run(&shared.base, &shared.prefix) {
+                if let Err(error) =
+                    shared
+                        .broadcast
+                        .run(&shared.base, &shared.prefix, &shared.framing)
+                {
                     shared.health.fail(error.into());
                 }
             });

@@ -21,6 +21,7 @@ use crate::producer::TransactionalProducer;
 use crate::rebalance::RebalanceContext;
 use crate::runtime::{RuntimeError, Shared, StageSpec};
 use crate::takeover::learn_task;
+use crate::wire::{Inbound, Outlets};
 
 /// Records taken before timers, completions and the group are looked at again.
 const TURN: usize = 500;
@@ -182,7 +183,8 @@ impl StreamThread {
         })
     }
 
-    /// Takes records until none is there or the turn is over; true if none is left.
+    /// Takes records until none is there, one has to wait, or the turn is over; true if what came is to be
+    /// committed now.
     fn take_records(&mut self, first_wait: Duration) -> bool {
         let consumer = Arc::clone(&self.consumer);
         let mut wait = first_wait;
@@ -190,7 +192,11 @@ impl StreamThread {
             let polled = consumer.poll(wait);
             wait = Duration::ZERO;
             match polled {
-                Some(Ok(message)) => self.take(&message),
+                Some(Ok(message)) => {
+                    if !self.take(&message) {
+                        return true;
+                    }
+                }
                 Some(Err(error)) => self.note_consumer_error(&error),
                 None => return true,
             }
@@ -211,17 +217,30 @@ impl StreamThread {
         tracing::debug!(stage = self.spec.app, %error, "consumer error");
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    /// False if the record has to wait.
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> bool {
         let topic = message.topic();
         let Some(source) = self
             .source_topics
             .iter()
             .position(|candidate| candidate == topic)
         else {
-            return;
+            return true;
         };
         if !self.slots.contains_key(&message.partition()) {
-            return;
+            return true;
+        }
+        let mut changed = None;
+        if let (Some(wire), Some(value)) = (&self.shared.framing, message.payload()) {
+            let mut out = Vec::new();
+            match wire.inbound(self.spec.sources[source].topic, value, &mut out) {
+                Inbound::AsItIs => {}
+                Inbound::Changed => changed = Some(out),
+                Inbound::NotNow(reason) => {
+                    self.postpone(topic, message.partition(), message.offset(), &reason);
+                    return false;
+                }
+            }
         }
         let headers: Vec<Header<'_>> = message.headers().map_or_else(Vec::new, |headers| {
             headers
@@ -238,13 +257,16 @@ impl StreamThread {
             offset: message.offset(),
             timestamp: message.timestamp().to_millis().unwrap_or_else(wall_millis),
             key: message.key(),
-            value: message.payload(),
+            value: changed.as_deref().or(message.payload()),
             headers: &headers,
         };
-        self.process(message.partition(), &record);
+        let original = changed.as_ref().and(message.payload());
+        self.process(message.partition(), &record, original);
+        true
     }
 
-    fn process(&mut self, partition: i32, record: &Record<'_>) {
+    /// `original` is the value as it came, if the record holds another.
+    fn process(&mut self, partition: i32, record: &Record<'_>, original: Option<&[u8]>) {
         self.open();
         if !self.machine.is_open() {
             return;
@@ -270,7 +292,13 @@ impl StreamThread {
                 );
             }
         }
-        if let Err(error) = drain(producer, slot, &self.sink_topics, &self.dead_letter_topics) {
+        let outlets = Outlets {
+            sinks: self.spec.sinks,
+            sink_topics: &self.sink_topics,
+            dead_letter_topics: &self.dead_letter_topics,
+            framing: &self.shared.framing,
+        };
+        if let Err(error) = drain(producer, slot, &outlets, original) {
             tracing::warn!(stage = self.spec.app, %error, "a record could not be produced");
             self.machine.fail();
             self.run_machine();
@@ -304,8 +332,9 @@ impl StreamThread {
                         return;
                     }
                     fed_to = record.offset + 1;
+                    let original = record.original.as_deref();
                     with_broadcast(index, &record, &mut |record| {
-                        self.process(partition, record)
+                        self.process(partition, record, original)
                     });
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use prunella_runtime::{LogContext, client_config, wall_millis};
+use prunella_schema_registry::Client;
 use prunella_topology::Change;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Message, Timestamp};
@@ -18,7 +19,7 @@ use crate::kafka::{self, ANSWER, reader};
 use crate::output::{explain, say};
 use crate::reach;
 
-/// Look at the broker, its topics and its clock: what is wrong and what to do.
+/// Look at the broker, its topics and its clock, and at the schema registry: what is wrong and what to do.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   prunella doctor
@@ -51,6 +52,10 @@ pub async fn run(config: &Config, arguments: &DoctorArguments) -> Result<Exit> {
     if findings[0].good {
         findings.push(topics(config).await);
         findings.push(clock(config));
+    }
+    if config.schema_registry.is_configured() {
+        let config = config.clone();
+        findings.push(tokio::task::spawn_blocking(move || schema_registry(&config)).await?);
     }
     let good = findings.iter().all(|finding| finding.good);
     if arguments.json {
@@ -94,6 +99,25 @@ fn broker(config: &Config) -> Result<Finding> {
         good,
         saw,
     })
+}
+
+fn schema_registry(config: &Config) -> Finding {
+    let subjects = Client::new(&config.schema_registry).and_then(|client| client.subjects());
+    let (good, saw) = match subjects {
+        Ok(subjects) => (
+            true,
+            format!(
+                "{} answers, subjects: {subjects}",
+                config.schema_registry.url
+            ),
+        ),
+        Err(error) => (false, error.to_string()),
+    };
+    Finding {
+        what: "schema registry",
+        good,
+        saw,
+    }
 }
 
 async fn topics(config: &Config) -> Finding {

@@ -1,13 +1,17 @@
 //! `prunella tail`: records as JSON lines.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use prunella_knowledge::{Condition, Variables};
+use prunella_runtime::{Inbound, Wire};
+use prunella_schema_registry::ConfluentFraming;
 use prunella_schemas::decode_any;
 use prunella_topology::TOPICS;
+use prunella_topology::topics::DEAD_LETTERS;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -69,6 +73,9 @@ fn read(config: &Config, arguments: &TailArguments) -> Result<()> {
         .map(Condition::compile)
         .transpose()
         .context("--filter")?;
+    let framing = ConfluentFraming::reading(&config.schema_registry)?;
+    // A dead letter has the framing of the topic that it was read from.
+    let framed = arguments.topic.trim_end_matches(DEAD_LETTERS);
     reach::look(&kafka)?;
     let consumer = reader(&kafka)?;
     let topic = config.topology.prefix.topic(&arguments.topic);
@@ -90,7 +97,8 @@ fn read(config: &Config, arguments: &TailArguments) -> Result<()> {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 heard = Instant::now();
-                let line = line_of(&message);
+                let plain = plain(framing.as_ref(), framed, message.payload())?;
+                let line = line_of(&message, plain.as_deref());
                 if filter.as_ref().is_none_or(|filter| holds(filter, &line)) {
                     closed(writeln!(out, "{line}"))?;
                 }
@@ -123,7 +131,24 @@ fn missing(topic: &str, asked: &str) -> String {
     format!("there is no topic {topic}; {what_to_do}")
 }
 
-fn line_of(message: &BorrowedMessage<'_>) -> Value {
+/// The value as stages read it. One that only the registry can explain is not shown without it.
+fn plain<'a>(
+    framing: Option<&ConfluentFraming>,
+    topic: &str,
+    payload: Option<&'a [u8]>,
+) -> Result<Option<Cow<'a, [u8]>>> {
+    let (Some(framing), Some(payload)) = (framing, payload) else {
+        return Ok(payload.map(Cow::Borrowed));
+    };
+    let mut out = Vec::new();
+    match framing.inbound(topic, payload, &mut out) {
+        Inbound::AsItIs => Ok(Some(Cow::Borrowed(payload))),
+        Inbound::Changed => Ok(Some(Cow::Owned(out))),
+        Inbound::NotNow(reason) => bail!("{reason}"),
+    }
+}
+
+fn line_of(message: &BorrowedMessage<'_>, payload: Option<&[u8]>) -> Value {
     let mut line = Map::new();
     line.insert("partition".to_owned(), json!(message.partition()));
     line.insert("offset".to_owned(), json!(message.offset()));
@@ -144,7 +169,7 @@ fn line_of(message: &BorrowedMessage<'_>) -> Value {
             .collect();
         line.insert("headers".to_owned(), Value::Object(headers));
     }
-    match message.payload() {
+    match payload {
         None => drop(line.insert("value".to_owned(), Value::Null)),
         Some(payload) => match decode_any(payload) {
             Ok((schema, value)) => {

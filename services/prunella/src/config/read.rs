@@ -249,6 +249,38 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_registry_is_configured_by_variables_and_its_secrets_are_not_shown() {
+        let config = read(
+            "[schema_registry]\nurl = \"http://a:1\"\nusername = \"ada\"",
+            &[
+                ("PRUNELLA__SCHEMA_REGISTRY__URL", "http://b:2"),
+                ("PRUNELLA__SCHEMA_REGISTRY__PASSWORD", "12345678"),
+                ("PRUNELLA__SCHEMA_REGISTRY__TIMEOUT_MS", "700"),
+            ],
+        )
+        .expect("a good configuration");
+        let registry = &config.schema_registry;
+        assert_eq!(
+            (registry.url.as_str(), registry.timeout_ms),
+            ("http://b:2", 700)
+        );
+        assert!(registry.validate().is_ok() && registry.is_configured());
+        assert!(!format!("{config:?}").contains("12345678"));
+        assert!(
+            !read("", &[])
+                .expect("nothing")
+                .schema_registry
+                .is_configured()
+        );
+        check_refused(
+            "[schema_registry]\nuser = \"ada\"",
+            &[],
+            "p.toml:2:1: unknown field `user`, expected one of `url`, `username`, `password`, `token`, \
+             `timeout_ms`; did you mean `url`?",
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_by_name_with_a_suggestion() {
         check_refused(
             "[kafka]\nbootstrap_server = \"a:1\"",

@@ -14,4 +14,5 @@ mod lost_offsets;
 mod outage;
 mod pipeline;
 mod recovery;
+mod registry;
 mod zombie;
