@@ -11,6 +11,7 @@ mod config;
 mod effects;
 mod fence;
 mod kafka;
+mod load;
 mod membership;
 mod metrics;
 mod producer;

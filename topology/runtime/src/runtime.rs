@@ -320,6 +320,7 @@ impl Runtime {
             commit_begun: boot_millis(),
             rebuild_wanted: false,
             paused: false,
+            full_since: None,
             handing_over: false,
             leaked: false,
             releases: 0,

@@ -86,6 +86,8 @@ pub(crate) struct StreamThread {
     pub(crate) commit_begun: i64,
     pub(crate) rebuild_wanted: bool,
     pub(crate) paused: bool,
+    /// Since when too many effects are open.
+    pub(crate) full_since: Option<Instant>,
     pub(crate) handing_over: bool,
     /// A record came while partitions were being taken up: it must be read again.
     pub(crate) leaked: bool,
@@ -134,13 +136,18 @@ impl StreamThread {
         if self.rebuild_wanted {
             return;
         }
-        self.balance_load();
+        let polls = self.balance_load();
         let wait = if self.machine.is_open() {
             Duration::ZERO
         } else {
             self.wait()
         };
-        let drained = self.take_records(wait);
+        let drained = if polls {
+            self.take_records(wait)
+        } else {
+            self.take_completion(wait);
+            true
+        };
         // Right after the group was heard: a transaction may take long, and membership may end meanwhile.
         self.keep_lease();
         if self.machine.is_open() && (drained || self.batch_is_full()) {
@@ -342,18 +349,28 @@ impl StreamThread {
     }
 
     pub(crate) fn take_completions(&mut self) {
-        while let Ok((partition, completion)) = self.settled.1.try_recv() {
-            self.in_flight
-                .remove(&(partition, completion.id, completion.attempt));
-            let slot = self
-                .slots
-                .get_mut(&partition)
-                .or_else(|| self.parked.get_mut(&partition));
-            match (slot, self.reborn.get_mut(&partition)) {
-                (Some(slot), _) => slot.task.settle(completion),
-                (None, Some(task)) => task.settle(completion),
-                (None, None) => {}
-            }
+        while let Ok(settled) = self.settled.1.try_recv() {
+            self.settle(settled);
+        }
+    }
+
+    fn take_completion(&mut self, wait: Duration) {
+        if let Ok(settled) = self.settled.1.recv_timeout(wait) {
+            self.settle(settled);
+        }
+    }
+
+    fn settle(&mut self, (partition, completion): Settled) {
+        self.in_flight
+            .remove(&(partition, completion.id, completion.attempt));
+        let slot = self
+            .slots
+            .get_mut(&partition)
+            .or_else(|| self.parked.get_mut(&partition));
+        match (slot, self.reborn.get_mut(&partition)) {
+            (Some(slot), _) => slot.task.settle(completion),
+            (None, Some(task)) => task.settle(completion),
+            (None, None) => {}
         }
     }
 
@@ -373,34 +390,6 @@ impl StreamThread {
             if let Some(slot) = self.slots.get_mut(&partition) {
                 slot.touched = true;
                 slot.task.tick(now);
-            }
-        }
-    }
-
-    /// Reads no further input while too many effects are open, and again when half of them are done.
-    fn balance_load(&mut self) {
-        let open: usize = self
-            .slots
-            .values()
-            .map(|slot| slot.task.open_effects())
-            .sum();
-        let limit = self.shared.config.max_open_effects;
-        let wanted = if self.paused {
-            open > limit / 2
-        } else {
-            open > limit
-        };
-        if wanted != self.paused {
-            let outcome = self.consumer.assignment().and_then(|assignment| {
-                if wanted {
-                    self.consumer.pause(&assignment)
-                } else {
-                    self.consumer.resume(&assignment)
-                }
-            });
-            match outcome {
-                Ok(()) => self.paused = wanted,
-                Err(error) => tracing::debug!(%error, "pausing or resuming failed"),
             }
         }
     }
