@@ -33,10 +33,12 @@ impl StreamThread {
             return true;
         }
         let since = *self.full_since.get_or_insert_with(Instant::now);
-        if !self.paused && since.elapsed() > UNHEARD {
+        // Polls even where pausing failed: a group that is not heard at all takes the partitions away.
+        let polls = since.elapsed() > UNHEARD;
+        if polls && !self.paused {
             self.pause(true);
         }
-        self.paused
+        polls
     }
 
     fn pause(&mut self, wanted: bool) {
