@@ -174,7 +174,7 @@ fn source(topic: &Topic) -> Source {
     Source {
         topic: topic.name,
         kind: match topic.kind {
-            Kind::Keyed => SourceKind::Keyed,
+            Kind::Keyed | Kind::Journal => SourceKind::Keyed,
             Kind::Broadcast => SourceKind::Broadcast,
         },
     }

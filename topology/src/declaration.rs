@@ -10,6 +10,10 @@ pub enum Kind {
     Keyed,
     /// Every task reads all of it: one partition.
     Broadcast,
+    /// Nobody is given a share of it: views, people and teams' own consumers read it whole. One partition unless
+    /// an installation sets more: each further one is one more that every transaction of the writing stage has to
+    /// open, write to and close.
+    Journal,
 }
 
 /// What Kafka does with old records.
@@ -141,6 +145,7 @@ pub static TOPICS: &[Topic] = &[
         ..keyed(topics::RESULTS, "domain", "action-result")
     },
     Topic {
+        kind: Kind::Journal,
         cleanup: Cleanup::Compact,
         writers: &[Orchestrator],
         outside_readers: Some("people with `prunella tail`, and teams' own consumers"),
@@ -172,6 +177,7 @@ pub static TOPICS: &[Topic] = &[
         ..keyed(topics::SWITCHES, "the switch's name", "switch")
     },
     Topic {
+        kind: Kind::Journal,
         cleanup: Cleanup::Delete { retention_ms: -1 },
         writers: &[Orchestrator],
         many_writers: Some("each writing task keeps a hash chain of its own"),
@@ -224,6 +230,13 @@ mod tests {
         assert!(names.contains(&topics::SWITCHES), "{names:?}");
         assert!(!names.contains(&topics::RAW_LOGS), "{names:?}");
         assert!(!names.contains(&topics::AUDIT), "{names:?}");
+    }
+
+    #[test]
+    fn no_stage_reads_a_journal() {
+        for topic in TOPICS.iter().filter(|topic| topic.kind == Kind::Journal) {
+            assert!(topic.readers.is_empty(), "{}", topic.name);
+        }
     }
 
     #[test]

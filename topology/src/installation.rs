@@ -65,7 +65,7 @@ impl Installation {
         let set = |name: &str| self.partitions_of.get(name).copied();
         let default = match topic.kind {
             Kind::Keyed => self.partitions,
-            Kind::Broadcast => 1,
+            Kind::Broadcast | Kind::Journal => 1,
         };
         set(topic.name)
             .or_else(|| topic.co_partition_group.and_then(set))
@@ -132,7 +132,7 @@ fn declared(installation: &Installation, topic: &Topic) -> TopicSpec {
     };
     config.insert("max.message.bytes", topic.max_bytes.to_string());
     let role = match topic.kind {
-        Kind::Keyed => Role::Keyed,
+        Kind::Keyed | Kind::Journal => Role::Keyed,
         Kind::Broadcast => Role::Broadcast,
     };
     let partitions = installation.partitions_of(topic);
@@ -230,6 +230,7 @@ mod tests {
             ("p1.normalized-alerts", 4),
             ("p1.results", 4),
             ("p1.runs", 2),
+            ("p1.audit", 1),
             ("p1.knowledge", 1),
             ("p1.raw-alerts.dlq", 1),
             ("p1.normalizer-changelog", 8),

@@ -98,7 +98,7 @@ fn edges(topics: &[Topic]) -> Vec<Edge> {
     let mut edges = vec![edge("outside-in", Service::Gateway.name(), Line::Call)];
     for topic in topics {
         let line = match topic.kind {
-            Kind::Keyed => Line::Keyed,
+            Kind::Keyed | Kind::Journal => Line::Keyed,
             Kind::Broadcast => Line::Broadcast,
         };
         for writer in topic.writers {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaResult;
 
-use crate::producer::fence;
+use crate::producer::{fence, transactional_ids};
 
 const OWNER: &str = "prunella owner ";
 const RELEASED: &str = "prunella released ";
@@ -45,12 +45,13 @@ impl Mark {
     }
 }
 
-/// Fences dead owners, side by side: each call waits for the broker.
+/// Fences dead owners, all their ids side by side: each call waits for the broker.
 pub(crate) fn fence_all(base: &ClientConfig, owners: &BTreeSet<String>) -> KafkaResult<()> {
     std::thread::scope(|scope| {
         let calls: Vec<_> = owners
             .iter()
-            .map(|owner| scope.spawn(move || fence(base, owner)))
+            .flat_map(|owner| transactional_ids(owner))
+            .map(|id| scope.spawn(move || fence(base, &id)))
             .collect();
         for call in calls {
             match call.join() {

@@ -63,17 +63,32 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: &'a [StreamHeader<'a>],
 }
 
+/// The transactional ids that one thread uses in turn. A commit is answered when it can no longer fail, but the
+/// broker still has to write a marker into every partition, and until then it refuses that id's next transaction
+/// (CONCURRENT_TRANSACTIONS; the client library waits 20 ms whatever its settings say). Another id need not wait:
+/// readers still get the first transaction's records first, since they lie before the second's.
+pub(crate) fn transactional_ids(id: &str) -> [String; 2] {
+    [id.to_owned(), format!("{id}.alternate")]
+}
+
 /// A producer that follows the commands of a transaction.
 pub(crate) struct TransactionalProducer {
-    producer: BaseProducer<DeliveryContext>,
-    context: DeliveryContext,
+    /// Used in turn, one transaction each; without transactions there is one.
+    clients: Vec<Client>,
+    /// Which of them has the present transaction.
+    turn: usize,
     guarantee: Guarantee,
     failed_before: u64,
 }
 
-impl TransactionalProducer {
-    /// Creates it and, for exactly once, fences whoever used this id before: their open transaction aborts.
-    pub(crate) fn create(
+/// One transactional id.
+struct Client {
+    producer: BaseProducer<DeliveryContext>,
+    context: DeliveryContext,
+}
+
+impl Client {
+    fn create(
         base: &ClientConfig,
         id: &str,
         guarantee: Guarantee,
@@ -105,20 +120,55 @@ impl TransactionalProducer {
         if guarantee == Guarantee::ExactlyOnce {
             init_transactions(&producer)?;
         }
+        Ok(Self { producer, context })
+    }
+}
+
+impl TransactionalProducer {
+    /// Creates it and, for exactly once, fences whoever used this id before: their open transaction aborts.
+    pub(crate) fn create(
+        base: &ClientConfig,
+        id: &str,
+        guarantee: Guarantee,
+        transaction_timeout_ms: u32,
+    ) -> KafkaResult<Self> {
+        let create = |id: &str| Client::create(base, id, guarantee, transaction_timeout_ms);
+        let clients = match guarantee {
+            Guarantee::AtLeastOnce => vec![create(id)?],
+            Guarantee::ExactlyOnce => {
+                let [first, second] = transactional_ids(id);
+                // Side by side: each waits for the broker.
+                let (one, other) = std::thread::scope(|scope| {
+                    let other = scope.spawn(|| create(&second));
+                    (create(&first), other.join())
+                });
+                match other {
+                    Ok(other) => vec![one?, other?],
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        };
         Ok(Self {
-            producer,
-            context,
+            clients,
+            turn: 0,
             guarantee,
             failed_before: 0,
         })
     }
 
+    fn client(&self) -> &Client {
+        &self.clients[self.turn]
+    }
+
     pub(crate) fn begin(&mut self) -> Reply {
+        self.turn = (self.turn + 1) % self.clients.len();
         self.failed_before = self.failures();
-        self.context
+        let client = self.client();
+        client
+            .context
             .told
             .store(self.failed_before, Ordering::Relaxed);
-        reply("begin", self.producer.begin_transaction())
+        reply("begin", client.producer.begin_transaction())
     }
 
     /// Hands a record to the client's queue; waits while the queue is full.
@@ -145,13 +195,13 @@ impl TransactionalProducer {
         }
         let give_up = Instant::now() + CALL;
         loop {
-            match self.producer.send(record) {
+            match self.client().producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < give_up =>
                 {
                     record = back;
-                    self.producer.poll(Duration::from_millis(1));
+                    self.client().producer.poll(Duration::from_millis(1));
                 }
                 Err((error, _)) => return Err(error),
             }
@@ -165,7 +215,7 @@ impl TransactionalProducer {
     ) -> Reply {
         reply(
             "send offsets",
-            self.producer
+            self.client().producer
                 .send_offsets_to_transaction(offsets, metadata, CALL),
         )
     }
@@ -173,9 +223,9 @@ impl TransactionalProducer {
     /// Waits until every record has been acknowledged. The client library's own flush waits in steps of 100 ms.
     pub(crate) fn flush(&self) -> Reply {
         let give_up = Instant::now() + CALL;
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() == 0 {
+        while self.client().producer.in_flight_count() > 0 {
+            self.client().producer.poll(Duration::ZERO);
+            if self.client().producer.in_flight_count() == 0 {
                 break;
             }
             if Instant::now() > give_up {
@@ -185,7 +235,7 @@ impl TransactionalProducer {
             std::thread::sleep(Duration::from_micros(200));
         }
         let failures = self.failures();
-        self.context.told.store(failures, Ordering::Relaxed);
+        self.client().context.told.store(failures, Ordering::Relaxed);
         if failures == self.failed_before {
             Reply::Done
         } else {
@@ -198,19 +248,19 @@ impl TransactionalProducer {
             Reply::Done => {}
             other => return other,
         }
-        reply("commit", self.producer.commit_transaction(CALL))
+        reply("commit", self.client().producer.commit_transaction(CALL))
     }
 
     pub(crate) fn abort(&mut self) -> Reply {
         // What is taken back now is no news.
-        self.context.told.store(u64::MAX, Ordering::Relaxed);
+        self.client().context.told.store(u64::MAX, Ordering::Relaxed);
         // The client library waits for the reports of what it purges, and only we can take them.
-        self.producer.purge(PurgeConfig::default().queue());
+        self.client().producer.purge(PurgeConfig::default().queue());
         let give_up = Instant::now() + CALL;
-        while self.producer.in_flight_count() > 0 && Instant::now() < give_up {
-            self.producer.poll(Duration::from_millis(1));
+        while self.client().producer.in_flight_count() > 0 && Instant::now() < give_up {
+            self.client().producer.poll(Duration::from_millis(1));
         }
-        let reply = reply("abort", self.producer.abort_transaction(CALL));
+        let reply = reply("abort", self.client().producer.abort_transaction(CALL));
         self.failed_before = self.failures();
         reply
     }
@@ -220,7 +270,7 @@ impl TransactionalProducer {
     }
 
     fn failures(&self) -> u64 {
-        self.context.failed.load(Ordering::Relaxed)
+        self.client().context.failed.load(Ordering::Relaxed)
     }
 }
 

@@ -43,12 +43,12 @@ impl Digest {
     #[must_use]
     pub fn hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(32);
-        for byte in self.0 {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        text
+        std::str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 
     /// Reads what [`Digest::hex`] wrote.
@@ -66,6 +66,26 @@ impl Digest {
         }
         Some(Self(bytes))
     }
+}
+
+/// A number as `to_string` writes it, without its memory.
+#[must_use]
+pub fn decimal(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut left = value.unsigned_abs();
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + u8::try_from(left % 10).unwrap_or_default();
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        start -= 1;
+        buffer[start] = b'-';
+    }
+    &buffer[start..]
 }
 
 impl fmt::Debug for Digest {
@@ -96,6 +116,14 @@ impl Codec for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_they_always_are() {
+        for value in [0, 7, -7, 1_234_567_890, i64::MAX, i64::MIN] {
+            let mut buffer = [0; 20];
+            assert_eq!(decimal(value, &mut buffer), value.to_string().as_bytes());
+        }
+    }
 
     #[test]
     fn hex_reads_back() {
