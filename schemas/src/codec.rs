@@ -1,6 +1,6 @@
 //! From Rust types to framed Avro and back.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_avro_fast::de::read::SliceRead;
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 use serde_avro_fast::ser::{SerializerConfig, SerializerState};
@@ -21,11 +21,22 @@ const CONFLUENT: u8 = 0x00;
 /// # Errors
 /// [`CodecError::Unwritable`] if the value does not fit its own schema; `out` is then as it was.
 pub fn encode<T: AvroRecord>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    encode_borrowed::<T>(value, out)
+}
+
+/// Appends a value of another type than the record's in the same bytes: one that borrows its texts.
+///
+/// # Errors
+/// [`CodecError::Unwritable`] if the value does not fit the record's schema; `out` is then as it was.
+pub fn encode_borrowed<T: AvroRecord>(
+    value: &impl Serialize,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     let writer = T::schema().current()?;
     let mark = out.len();
     out.extend_from_slice(&SINGLE_OBJECT);
     out.extend_from_slice(&writer.fingerprint());
-    write_body(value, writer, mark, out)
+    write_body(T::NAME, value, writer, mark, out)
 }
 
 /// Appends the value in Confluent framing, under the id that the schema registry gave to the schema in force.
@@ -41,7 +52,7 @@ pub fn encode_confluent<T: AvroRecord>(
     let mark = out.len();
     out.push(CONFLUENT);
     out.extend_from_slice(&schema_id.to_be_bytes());
-    write_body(value, writer, mark, out)
+    write_body(T::NAME, value, writer, mark, out)
 }
 
 /// Reads a record from exactly these bytes, written with the schema in force or an older version of it.
@@ -50,6 +61,24 @@ pub fn encode_confluent<T: AvroRecord>(
 /// Every [`CodecError`] about reading; [`CodecError::NeedSchema`] for Confluent framing.
 pub fn decode<T: AvroRecord>(bytes: &[u8]) -> Result<T, CodecError> {
     decode_with(Registry::empty(), bytes)
+}
+
+/// Reads a record as a type that borrows from these bytes. What an older version of the schema wrote is read as
+/// the record itself, and made that type.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_borrowed<'a, T: AvroRecord, B: Deserialize<'a>>(
+    bytes: &'a [u8],
+    from_owned: impl FnOnce(T) -> B,
+) -> Result<B, CodecError> {
+    let current = T::schema().current()?;
+    match Frame::parse(bytes)? {
+        Frame::SingleObject { fingerprint, body } if fingerprint == current.fingerprint() => {
+            read_body(T::NAME, current, body)
+        }
+        _ => decode(bytes).map(from_owned),
+    }
 }
 
 /// As [`decode`], with the writers' schemas that the registry has been told.
@@ -193,8 +222,9 @@ fn decode_single_object<T: AvroRecord>(fingerprint: [u8; 8], body: &[u8]) -> Res
     })
 }
 
-fn write_body<T: AvroRecord>(
-    value: &T,
+fn write_body(
+    name: &'static str,
+    value: &impl Serialize,
     writer: &Writer,
     mark: usize,
     out: &mut Vec<u8>,
@@ -207,7 +237,7 @@ fn write_body<T: AvroRecord>(
     written.map_err(|error| {
         out.truncate(mark);
         CodecError::Unwritable {
-            name: T::NAME,
+            name,
             reason: error.to_string(),
         }
     })
@@ -275,7 +305,9 @@ mod tests {
             id: "a".to_owned(),
             why: "not known".to_owned(),
         };
-        assert_eq!(decode(&before()), Ok(expected));
+        assert_eq!(decode(&before()).as_ref(), Ok(&expected));
+        let same = |after: After| after;
+        assert_eq!(decode_borrowed(&before(), same), Ok(expected));
     }
 
     #[test]

@@ -20,7 +20,8 @@ mod stream;
 
 pub use catalogue::{ALL, Known, by_name, decode_any, decode_any_with};
 pub use codec::{
-    MAX_RECORD_BYTES, decode, decode_with, encode, encode_confluent, to_single_object,
+    MAX_RECORD_BYTES, decode, decode_borrowed, decode_with, encode, encode_borrowed,
+    encode_confluent, to_single_object,
 };
 pub use compatibility::{can_read, compatible};
 pub use error::CodecError;

@@ -67,6 +67,24 @@ macro_rules! avro_record {
 }
 pub(crate) use avro_record;
 
+/// Lets a stage declare the borrowed form of a record as an input and an output: the same bytes, read where they
+/// lie.
+macro_rules! borrowed_record {
+    ($type:ty, $owned:ty) => {
+        impl<'a> prunella_stream::FromRecord<'a> for $type {
+            fn from_record(
+                record: &prunella_stream::Record<'a>,
+            ) -> Result<Self, prunella_stream::Rejection> {
+                let bytes = record.value.unwrap_or_default();
+                Ok($crate::decode_borrowed::<$owned, Self>(bytes, |owned| {
+                    owned.map($crate::CowStr::from)
+                })?)
+            }
+        }
+    };
+}
+pub(crate) use borrowed_record;
+
 /// A schema of this build with its history. Parsed when it is first needed.
 pub struct Compiled {
     name: &'static str,

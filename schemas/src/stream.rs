@@ -1,8 +1,9 @@
 //! How stages read and keep records: the stream core's traits over the Avro codec.
 
 use prunella_stream::{CodecFailure, FromRecord, Record, Rejection};
+use serde::Serialize;
 
-use crate::{AvroRecord, CodecError, decode, encode};
+use crate::{AvroRecord, CodecError, decode, encode_borrowed};
 
 /// A record of a compacted topic: what lies under its key now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,12 @@ pub(crate) fn value_of<T: AvroRecord>(record: &Record<'_>) -> Result<T, Rejectio
 /// Appends a value. One that does not fit its schema becomes no bytes at all, which every reader refuses as
 /// empty; the tests rule it out for every schema.
 pub(crate) fn encode_value<T: AvroRecord>(value: &T, out: &mut Vec<u8>) {
-    let written = encode(value, out);
+    encode_borrowed_value::<T>(value, out);
+}
+
+/// As [`encode_value`], for a value that borrows its texts.
+pub(crate) fn encode_borrowed_value<T: AvroRecord>(value: &impl Serialize, out: &mut Vec<u8>) {
+    let written = encode_borrowed::<T>(value, out);
     debug_assert!(written.is_ok(), "{written:?}");
 }
 

@@ -58,7 +58,7 @@ pub enum Rule {
     Agreement,
     /// A broadcast topic has one partition.
     BroadcastPartitions,
-    /// A changelog has the partitions of its stage's keyed topics, and is compacted.
+    /// A changelog's partitions follow from its stage's keyed topics, and it is compacted.
     Changelog,
     /// Names and schemas exist, once.
     Declaration,

@@ -32,6 +32,11 @@ pub struct Installation {
     pub settings_of: BTreeMap<String, BTreeMap<String, String>>,
 }
 
+/// How many tasks share a partition of their stage's changelog. Each partition costs every transaction that
+/// touches it a request, a check and a marker; each further task in it is read past when one of the others is
+/// restored.
+const TASKS_A_PARTITION: i32 = 4;
+
 impl Default for Installation {
     /// Eight partitions on three brokers, of which one may be away.
     fn default() -> Self {
@@ -72,13 +77,16 @@ impl Installation {
             .unwrap_or(default)
     }
 
-    /// Partitions of a stage's changelog: those of its keyed sources; the most, should they differ.
+    /// Partitions of a stage's changelog: one for every four tasks that keep state in it, of which there is one
+    /// for each partition of its keyed sources.
     #[must_use]
     pub fn changelog_partitions(&self, topics: &[Topic], service: Service) -> i32 {
         keyed_sources(topics, service)
             .map(|topic| self.partitions_of(topic))
             .max()
-            .unwrap_or(0)
+            .map_or(0, |tasks| {
+                (tasks + TASKS_A_PARTITION - 1) / TASKS_A_PARTITION
+            })
     }
 }
 
@@ -233,10 +241,10 @@ mod tests {
             ("p1.audit", 1),
             ("p1.knowledge", 1),
             ("p1.raw-alerts.dlq", 1),
-            ("p1.normalizer-changelog", 8),
-            ("p1.decider-changelog", 4),
-            ("p1.orchestrator-changelog", 4),
-            ("p1.executor-changelog", 8),
+            ("p1.normalizer-changelog", 2),
+            ("p1.decider-changelog", 1),
+            ("p1.orchestrator-changelog", 1),
+            ("p1.executor-changelog", 2),
         ] {
             assert_eq!(find(&specs, name).partitions, partitions, "{name}");
         }

@@ -196,8 +196,8 @@ fn reason(topic: &ExistingTopic, spec: &TopicSpec) -> String {
              {have} in the installation's partitions, or take a new prefix"
         ),
         Role::Changelog => format!(
-            "State lies in the partition of the task that owns it: set its stage's topics to {have} \
-             partitions, or take a new prefix"
+            "State would be looked for in other partitions than it lies in: a changelog has one partition for \
+             every four of its stage's topics and here has {have}; take a new prefix"
         ),
         Role::Broadcast => "Every task reads it in one order, which one partition has and several \
              have not: copy it to a topic of one partition under a new prefix"
@@ -329,7 +329,7 @@ mod tests {
     fn no_partition_count_is_ever_changed() {
         for (name, part) in [
             ("p1.decisions", "keys would move"),
-            ("p1.decider-changelog", "State lies"),
+            ("p1.decider-changelog", "State would be looked for"),
             ("p1.switches", "one partition"),
             ("p1.decisions.dlq", "order in which records failed"),
         ] {

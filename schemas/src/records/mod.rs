@@ -8,32 +8,35 @@ mod action;
 mod alert;
 mod audit;
 mod control;
+mod cow_str;
 mod decision;
 mod knowledge;
 mod run;
 
 pub use action::{Action, ActionResult, GuardVerdict, ResultStatus};
-pub use alert::{AlertStatus, NormalizedAlert, RawRef, Severity};
+pub use alert::{AlertStatus, BorrowedAlert, NormalizedAlert, RawRef, Severity};
 pub use audit::AuditEntry;
 pub use control::{Control, ControlKind, Switch, SwitchKind};
-pub use decision::{Decision, Outcome};
+pub use cow_str::CowStr;
+pub use decision::{BorrowedDecision, Decision, Outcome};
 pub use knowledge::{KnowledgeFile, KnowledgeRecord};
 pub use run::{PlaybookRun, RunState, TaskRun, TaskState};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// Reads a map in one go: our writers sort, and building from a sorted list is much cheaper than inserting entry
 /// by entry. Unsorted maps of other writers are read too; a key that is there twice keeps its last value.
-fn sorted_map<'de, D: Deserializer<'de>>(
+fn sorted_map<'de, D: Deserializer<'de>, S: Deserialize<'de> + Ord>(
     deserializer: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    struct Entries;
+) -> Result<BTreeMap<S, S>, D::Error> {
+    struct Entries<S>(PhantomData<S>);
 
-    impl<'de> Visitor<'de> for Entries {
-        type Value = BTreeMap<String, String>;
+    impl<'de, S: Deserialize<'de> + Ord> Visitor<'de> for Entries<S> {
+        type Value = BTreeMap<S, S>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a map of texts")
@@ -48,7 +51,7 @@ fn sorted_map<'de, D: Deserializer<'de>>(
         }
     }
 
-    deserializer.deserialize_map(Entries)
+    deserializer.deserialize_map(Entries(PhantomData))
 }
 
 /// Most maps hold no more, and their list then never grows.

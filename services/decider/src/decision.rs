@@ -1,30 +1,37 @@
 //! The record that a verdict becomes.
 
-use prunella_schemas::{Decision, NormalizedAlert, Outcome, RawRef};
-use prunella_stream::{Digest, Millis};
+use prunella_schemas::{BorrowedAlert, BorrowedDecision, CowStr, Outcome, RawRef};
+use prunella_stream::{Digest, Millis, decimal};
 
 use crate::judge::Verdict;
 
 /// The decision on an alert. The alert's own texts move into it; the whole alert goes along where something
 /// follows.
-pub(crate) fn decision(
-    alert: NormalizedAlert,
+pub(crate) fn decision<'a>(
+    alert: BorrowedAlert<'a>,
     verdict: Verdict,
-    knowledge_digest: &str,
+    knowledge_digest: &'a str,
     now: Millis,
-) -> Decision {
+) -> BorrowedDecision<'a> {
     let follows = matches!(
         verdict.outcome,
         Outcome::Triggered | Outcome::Notified | Outcome::Stale | Outcome::ConditionError
     );
     let whole = follows.then(|| alert.clone());
-    let rule_id = verdict.rule.as_ref().map(|rule| rule.id.clone());
+    let rule_id = verdict
+        .rule
+        .as_ref()
+        .map(|rule| CowStr::from(rule.id.clone()));
     let playbook_id = match verdict.outcome {
-        Outcome::Triggered => verdict.rule.and_then(|rule| rule.playbook.clone()),
+        Outcome::Triggered => verdict
+            .rule
+            .and_then(|rule| rule.playbook.clone())
+            .map(CowStr::from),
         _ => None,
     };
-    Decision {
-        decision_id: id(&alert.raw, knowledge_digest),
+    let evidence = verdict.evidence.into_iter();
+    BorrowedDecision {
+        decision_id: id(&alert.raw, knowledge_digest).into(),
         root: alert.raw,
         alert_id: alert.alert_id,
         fingerprint: alert.fingerprint,
@@ -37,9 +44,11 @@ pub(crate) fn decision(
         outcome: verdict.outcome,
         rule_id,
         playbook_id,
-        reason: verdict.reason,
-        evidence: verdict.evidence,
-        knowledge_digest: knowledge_digest.to_owned(),
+        reason: verdict.reason.into(),
+        evidence: evidence
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        knowledge_digest: knowledge_digest.into(),
         received_at: alert.received_at,
         decided_at: now,
         alert: whole,
@@ -47,11 +56,11 @@ pub(crate) fn decision(
 }
 
 /// A digest of the root raw record and the knowledge, never of time, attempts or derived offsets.
-fn id(root: &RawRef, knowledge_digest: &str) -> String {
+fn id<S: AsRef<str>>(root: &RawRef<S>, knowledge_digest: &str) -> String {
     let (mut partition, mut offset, mut index) = ([0; 20], [0; 20], [0; 20]);
     Digest::of(&[
         b"decision",
-        root.topic.as_bytes(),
+        root.topic.as_ref().as_bytes(),
         decimal(i64::from(root.partition), &mut partition),
         decimal(root.offset, &mut offset),
         decimal(i64::from(root.index), &mut index),
@@ -60,36 +69,9 @@ fn id(root: &RawRef, knowledge_digest: &str) -> String {
     .hex()
 }
 
-/// A number as `to_string` writes it, without its memory.
-fn decimal(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut left = value.unsigned_abs();
-    let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + u8::try_from(left % 10).unwrap_or_default();
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        start -= 1;
-        buffer[start] = b'-';
-    }
-    &buffer[start..]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_written_as_they_always_are() {
-        for value in [0, 7, -7, 1_234_567_890, i64::MAX, i64::MIN] {
-            let mut buffer = [0; 20];
-            assert_eq!(decimal(value, &mut buffer), value.to_string().as_bytes());
-        }
-    }
 
     #[test]
     fn an_id_is_of_the_root_and_the_knowledge() {

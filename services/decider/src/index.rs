@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prunella_knowledge::{KnowledgeSet, Rule};
-use prunella_schemas::NormalizedAlert;
+use prunella_schemas::BorrowedAlert;
 
 /// The rules of a set, indexed by alert name.
 ///
@@ -69,7 +69,7 @@ impl RuleIndex {
     /// The rules whose equality fields match, the most specific first.
     pub(crate) fn matching<'a>(
         &'a self,
-        alert: &'a NormalizedAlert,
+        alert: &'a BorrowedAlert<'_>,
     ) -> impl Iterator<Item = &'a Indexed> + 'a {
         let named = with_lower(&alert.alert_name, |name| self.by_name.get(name));
         Merge {
@@ -93,17 +93,19 @@ impl Indexed {
     }
 
     /// Whether every equality field but the alert's name matches.
-    fn matches(&self, alert: &NormalizedAlert) -> bool {
+    fn matches(&self, alert: &BorrowedAlert<'_>) -> bool {
         let rule = &self.rule;
         rule.severity
             .is_none_or(|severity| severity == alert.severity)
             && is(self.service.as_deref(), alert.service_name.as_deref())
             && is(self.source.as_deref(), Some(&alert.source_system))
             && is(self.domain.as_deref(), Some(&alert.domain))
-            && rule
-                .labels
-                .iter()
-                .all(|(name, value)| alert.labels.get(name) == Some(value))
+            && rule.labels.iter().all(|(name, value)| {
+                alert
+                    .labels
+                    .get(name.as_str())
+                    .is_some_and(|found| **found == **value)
+            })
     }
 }
 
@@ -178,7 +180,7 @@ impl Iterator for Merge<'_> {
 
 #[cfg(test)]
 mod tests {
-    use prunella_schemas::Severity;
+    use prunella_schemas::{CowStr, NormalizedAlert, Severity};
 
     use super::*;
 
@@ -197,8 +199,9 @@ mod tests {
             ..KnowledgeSet::default()
         };
         let index = RuleIndex::new(&Arc::new(set));
+        let alert = alert.clone().map(CowStr::from);
         let found: Vec<&str> = index
-            .matching(alert)
+            .matching(&alert)
             .map(|indexed| indexed.rule.id.as_str())
             .collect();
         assert_eq!(found, expected);

@@ -1,7 +1,6 @@
 //! What the stage reads and writes.
 
-use prunella_schemas::{Compacted, Decision, KnowledgeRecord, NormalizedAlert, Switch};
-use prunella_stream::Codec;
+use prunella_schemas::{BorrowedAlert, BorrowedDecision, Compacted, KnowledgeRecord, Switch};
 use prunella_topology::topics;
 
 prunella_stream::io! {
@@ -10,15 +9,15 @@ prunella_stream::io! {
     /// A record of any source.
     pub enum DeciderInput<'a> {
         /// An alert.
-        Alert(NormalizedAlert) = Keyed topics::NORMALIZED_ALERTS,
+        Alert(BorrowedAlert<'a>) = Keyed topics::NORMALIZED_ALERTS,
         /// Knowledge: rules and settings.
         Knowledge(Compacted<KnowledgeRecord>) = Broadcast topics::KNOWLEDGE,
         /// A switch: silences and maintenance.
         Switch(Compacted<Switch>) = Broadcast topics::SWITCHES,
     }
     outputs {
-        Decision => topics::DECISIONS,
+        BorrowedDecision<'_> => topics::DECISIONS,
             key |decision, out| out.extend_from_slice(decision.domain.as_bytes()),
-            value |decision, out| Codec::encode(decision, out);
+            value |decision, out| decision.write(out);
     }
 }

@@ -1,12 +1,15 @@
 //! What becomes of an alert, and why.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prunella_knowledge::{
     AlertScope, Condition, ConditionError, Lookup, Rule, Term, format_duration,
 };
-use prunella_schemas::{AlertStatus, NormalizedAlert, Outcome, Switch, SwitchKind};
+use prunella_schemas::{
+    AlertStatus, BorrowedAlert, CowStr, NormalizedAlert, Outcome, Switch, SwitchKind,
+};
 use prunella_stream::Millis;
 
 use crate::index::RuleIndex;
@@ -49,7 +52,7 @@ impl Verdict {
 pub(crate) fn judge(
     state: &mut DeciderState,
     rules: Option<&RuleIndex>,
-    alert: &NormalizedAlert,
+    alert: &BorrowedAlert<'_>,
     now: Millis,
 ) -> Verdict {
     let Some(rules) = rules else {
@@ -71,11 +74,13 @@ pub(crate) fn judge(
         return silenced(switch);
     }
     let mut passed_over = None;
+    let owned = OnceCell::new();
     for indexed in rules.matching(alert) {
         let case = Case {
             rules,
             rule: &indexed.rule,
             alert,
+            owned: &owned,
             now,
         };
         match case.judge(state) {
@@ -101,7 +106,9 @@ fn silenced(switch: &Switch) -> Verdict {
 struct Case<'a> {
     rules: &'a RuleIndex,
     rule: &'a Arc<Rule>,
-    alert: &'a NormalizedAlert,
+    alert: &'a BorrowedAlert<'a>,
+    /// The alert as conditions read it, made for the first one.
+    owned: &'a OnceCell<NormalizedAlert>,
     now: Millis,
 }
 
@@ -109,7 +116,7 @@ impl Case<'_> {
     /// What the rule says; an error if it leaves the alert to others.
     fn judge(&self, state: &mut DeciderState) -> Result<Verdict, Verdict> {
         if let Some(condition) = &self.rule.condition {
-            match condition.evaluate(&AlertScope(self.alert)) {
+            match condition.evaluate(&self.scope()) {
                 Ok(true) => {}
                 Ok(false) => return Err(self.condition_false(condition)),
                 Err(error) => return Ok(self.condition_error(state, condition, &error)),
@@ -277,13 +284,18 @@ impl Case<'_> {
 
     /// The condition and what it read, as evidence.
     fn seen_by(&self, condition: &Condition, verdict: Verdict) -> Verdict {
-        let scope = AlertScope(self.alert);
+        let scope = self.scope();
         let verdict = verdict.with("condition", condition.text());
         condition
             .references()
             .iter()
             .filter_map(|read| Some((&read.name, in_words(scope.variable(&read.name)?))))
             .fold(verdict, |verdict, (name, value)| verdict.with(name, value))
+    }
+
+    fn scope(&self) -> AlertScope<'_> {
+        let own = || self.alert.clone().map(CowStr::into_string);
+        AlertScope(self.owned.get_or_init(own))
     }
 
     fn rearm_after(&self) -> Millis {

@@ -1,7 +1,7 @@
 //! What was decided of an occurrence: so that re-notifications of it start nothing again until it re-arms.
 
 use prunella_knowledge::Rule;
-use prunella_schemas::NormalizedAlert;
+use prunella_schemas::BorrowedAlert;
 use prunella_schemas::state::Seen;
 use prunella_stream::{Digest, Millis, WindowStore};
 
@@ -30,7 +30,7 @@ pub(crate) enum Arming {
 }
 
 /// The key of an occurrence and of what follows from it.
-pub(crate) fn key(alert: &NormalizedAlert, rule: &Rule, follows: Follows) -> Digest {
+pub(crate) fn key(alert: &BorrowedAlert<'_>, rule: &Rule, follows: Follows) -> Digest {
     let (kind, name): (&[u8], &str) = match (follows, &rule.playbook) {
         (Follows::Act, Some(playbook)) => (b"playbook", playbook),
         (Follows::Act, None) => (b"rule", &rule.id),
@@ -49,7 +49,7 @@ pub(crate) fn key(alert: &NormalizedAlert, rule: &Rule, follows: Follows) -> Dig
 /// Whether something may follow, by what is known of the occurrence.
 pub(crate) fn arming(
     seen: Option<&Seen>,
-    alert: &NormalizedAlert,
+    alert: &BorrowedAlert<'_>,
     now: Millis,
     rearm_after: Millis,
 ) -> Arming {
@@ -89,7 +89,7 @@ pub(crate) fn note(
 /// Notes that the occurrence resolved, for everything that the rule may have made follow from it.
 pub(crate) fn resolve(
     seen: &mut WindowStore<Digest, Seen>,
-    alert: &NormalizedAlert,
+    alert: &BorrowedAlert<'_>,
     rule: &Rule,
     now: Millis,
 ) {
@@ -112,6 +112,8 @@ pub(crate) fn resolve(
 
 #[cfg(test)]
 mod tests {
+    use prunella_schemas::{CowStr, NormalizedAlert};
+
     use super::*;
 
     const HOUR: Millis = 3_600_000;
@@ -125,6 +127,7 @@ mod tests {
             received_at,
             ..NormalizedAlert::default()
         };
+        let alert = alert.map(CowStr::from);
         assert_eq!(
             arming(seen.as_ref(), &alert, now, HOUR),
             expected,
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn rules_that_name_one_playbook_share_what_was_decided() {
-        let alert = NormalizedAlert::default();
+        let alert = NormalizedAlert::default().map(CowStr::from);
         let rule = |id: &str, playbook: Option<&str>| Rule {
             id: id.to_owned(),
             playbook: playbook.map(str::to_owned),

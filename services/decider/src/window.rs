@@ -12,7 +12,7 @@
 //! counted with.
 
 use prunella_knowledge::{Count, Rule};
-use prunella_schemas::NormalizedAlert;
+use prunella_schemas::BorrowedAlert;
 use prunella_schemas::state::{Counted, Watermark, Window};
 use prunella_stream::{Digest, Millis, WindowStore};
 
@@ -38,23 +38,24 @@ pub(crate) enum Counting {
 /// Moves the source's event time on. To be called for every alert, also those that no windowed rule is for.
 pub(crate) fn advance(
     watermarks: &mut WindowStore<String, Watermark>,
-    alert: &NormalizedAlert,
+    alert: &BorrowedAlert<'_>,
     now: Millis,
 ) {
-    let known = watermarks.get(&alert.source_system);
+    let source = alert.source_system.to_string();
+    let known = watermarks.get(&source);
     if known.is_none_or(|known| alert.timestamp > known.at) {
         let mark = Watermark {
             at: alert.timestamp,
         };
         let keep = now.saturating_add(HOLD_MS);
-        watermarks.put(alert.source_system.clone(), mark, keep);
+        watermarks.put(source, mark, keep);
     }
 }
 
 /// Counts an occurrence in the rule's window for its domain and service.
 pub(crate) fn count(
     state: &mut DeciderState,
-    alert: &NormalizedAlert,
+    alert: &BorrowedAlert<'_>,
     rule: &Rule,
     count: Count,
     grace: Millis,
@@ -75,7 +76,8 @@ pub(crate) fn count(
         return Counting::Again;
     }
     let closed = at.saturating_add(reach);
-    let mark = state.watermarks.get(&alert.source_system);
+    let source = alert.source_system.to_string();
+    let mark = state.watermarks.get(&source);
     let late_by_source = mark.map_or(Millis::MIN, |mark| mark.at.saturating_sub(closed));
     let late_by_day = now.saturating_sub(closed.saturating_add(HOLD_MS));
     let late = late_by_source.max(late_by_day);
@@ -86,7 +88,7 @@ pub(crate) fn count(
     let mut window = state.windows.get(&window_key).cloned().unwrap_or_default();
     let horizon = count.within_ms.saturating_add(reach);
     let_go(&mut window, &state.watermarks, horizon);
-    let times = window.times.entry(alert.source_system.clone()).or_default();
+    let times = window.times.entry(source).or_default();
     let place = times.partition_point(|time| *time <= at);
     times.insert(place, at);
     let fullest = fullest(&window, at, count.within_ms);
@@ -100,7 +102,7 @@ pub(crate) fn count(
 }
 
 /// Names of services compare without case.
-fn window_key(alert: &NormalizedAlert, rule: &Rule) -> Digest {
+fn window_key(alert: &BorrowedAlert<'_>, rule: &Rule) -> Digest {
     let service = alert.service_name.as_deref().map(str::to_lowercase);
     Digest::of(&[
         rule.id.as_bytes(),

@@ -1,5 +1,6 @@
 //! What the switches topic says: a pure fold over its records.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,7 +45,11 @@ impl SwitchView {
     /// The silence or maintenance that covers an alert at this time, if one does. A silence that names neither
     /// a domain nor a matcher covers nothing: it would silence everything.
     #[must_use]
-    pub fn silence(&self, alert: &NormalizedAlert, now: i64) -> Option<&Switch> {
+    pub fn silence<S: Borrow<str> + Ord>(
+        &self,
+        alert: &NormalizedAlert<S>,
+        now: i64,
+    ) -> Option<&Switch> {
         // Nearly always there is none: this runs for every alert.
         if self.switches.is_empty() {
             return None;
@@ -53,7 +58,7 @@ impl SwitchView {
         self.thrown(now).find(|switch| {
             silences.contains(&switch.kind)
                 && (switch.domain.is_some() || !switch.matchers.is_empty())
-                && covers(switch, &alert.domain)
+                && covers(switch, alert.domain.borrow())
                 && switch
                     .matchers
                     .iter()
@@ -86,16 +91,19 @@ fn covers(switch: &Switch, domain: &str) -> bool {
         .is_none_or(|covered| same(covered, domain))
 }
 
-fn matches(alert: &NormalizedAlert, name: &str, value: &str) -> bool {
+fn matches<S: Borrow<str> + Ord>(alert: &NormalizedAlert<S>, name: &str, value: &str) -> bool {
     let is = |field: Option<&str>| field.is_some_and(|field| same(field, value));
     match name {
-        "alert_name" => is(Some(&alert.alert_name)),
-        "service_name" => is(alert.service_name.as_deref()),
-        "source_system" => is(Some(&alert.source_system)),
+        "alert_name" => is(Some(alert.alert_name.borrow())),
+        "service_name" => is(alert.service_name.as_ref().map(S::borrow)),
+        "source_system" => is(Some(alert.source_system.borrow())),
         "severity" => is(Some(alert.severity.as_str())),
-        "domain" => is(Some(&alert.domain)),
-        "host_ip" => is(alert.host_ip.as_deref()),
-        label => alert.labels.get(label).is_some_and(|found| found == value),
+        "domain" => is(Some(alert.domain.borrow())),
+        "host_ip" => is(alert.host_ip.as_ref().map(S::borrow)),
+        label => alert
+            .labels
+            .get(label)
+            .is_some_and(|found| found.borrow() == value),
     }
 }
 

@@ -6,15 +6,14 @@
 //! annotation. `groupLabels`, `commonLabels` and `commonAnnotations` repeat what every alert says itself.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use prunella_schemas::{AlertStatus, Severity};
+use prunella_schemas::{AlertStatus, CowStr, Severity};
 use prunella_stream::{Digest, Rejection};
 use serde::Deserialize;
 
 use crate::draft::{Batch, Draft, Times};
 use crate::json::{Alerts, Json, Text};
-use crate::labels::{Labels, first};
+use crate::labels::{LabelMap, Labels, first};
 use crate::payload;
 use crate::source::Source;
 use crate::{time, words};
@@ -48,10 +47,10 @@ struct Webhook<'a> {
 struct Alert<'a> {
     #[serde(borrow, default)]
     status: Text<'a>,
-    #[serde(default)]
-    labels: Labels,
-    #[serde(default)]
-    annotations: Labels,
+    #[serde(borrow, default)]
+    labels: Labels<'a>,
+    #[serde(borrow, default)]
+    annotations: Labels<'a>,
     #[serde(borrow, default)]
     starts_at: Text<'a>,
     #[serde(borrow, default)]
@@ -83,13 +82,13 @@ impl Source for Alertmanager {
         Ok(order.group_key.filled().map(Cow::into_owned))
     }
 
-    fn normalize(&self, text: &str, batch: &mut Batch<'_>) -> Result<(), Rejection> {
+    fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection> {
         let webhook: Webhook<'_> =
             serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
         let group = Group {
-            receiver: webhook.receiver.0.into_owned(),
-            group_key: webhook.group_key.0.into_owned(),
-            external_url: webhook.external_url.0.into_owned(),
+            receiver: webhook.receiver.0.into(),
+            group_key: webhook.group_key.0.into(),
+            external_url: webhook.external_url.0.into(),
             status: words::status(&webhook.status.0),
             truncated: webhook.truncated_alerts.0.parse().unwrap_or_default(),
         };
@@ -111,20 +110,20 @@ impl Source for Alertmanager {
 }
 
 /// What a payload says of all its alerts.
-struct Group {
-    receiver: String,
-    group_key: String,
-    external_url: String,
+struct Group<'a> {
+    receiver: CowStr<'a>,
+    group_key: CowStr<'a>,
+    external_url: CowStr<'a>,
     status: Option<AlertStatus>,
     truncated: u64,
 }
 
-impl Group {
-    fn draft(&self, alert: Alert<'_>) -> Draft {
+impl<'a> Group<'a> {
+    fn draft(&self, alert: Alert<'a>) -> Draft<'a> {
         let status = words::status(&alert.status.0);
         let mut draft = Draft {
             name: name(&alert.labels.0),
-            fingerprint: alert.fingerprint.filled().map(Cow::into_owned),
+            fingerprint: alert.fingerprint.filled().map(CowStr::from),
             status: status.or(self.status).unwrap_or_default(),
             times: Times {
                 at: None,
@@ -136,18 +135,18 @@ impl Group {
             ..Draft::default()
         };
         if status.is_none() {
-            draft.keep("status", alert.status.0.into_owned());
+            draft.keep("status", alert.status.0);
         }
         if draft.times.starts.is_none() {
-            draft.keep("startsAt", alert.starts_at.0.into_owned());
+            draft.keep("startsAt", alert.starts_at.0);
         }
-        draft.keep("generatorURL", alert.generator_url.0.into_owned());
+        draft.keep("generatorURL", alert.generator_url.0);
         draft.keep("externalURL", self.external_url.clone());
         draft.keep("groupKey", self.group_key.clone());
         draft.keep("receiver", self.receiver.clone());
         if let Json::Object(unknown) = alert.unknown {
             for (name, value) in unknown {
-                draft.keep(&name, value.text());
+                draft.keep(name, value.into_text());
             }
         }
         draft
@@ -156,12 +155,12 @@ impl Group {
     /// The alert that stands for those that were cut off. It is of the domain of the others, since a group is
     /// of one domain wherever grouping is by it; it began when the first of the others did, so that it is the
     /// same occurrence each time that Alertmanager repeats the group.
-    fn truncated(&self, batch: &Batch<'_>) -> Draft {
+    fn truncated(&self, batch: &Batch<'a>) -> Draft<'a> {
         let others = batch.alerts();
         let labels = [
-            ("alertname", TRUNCATED),
-            ("groupKey", &self.group_key),
-            ("receiver", &self.receiver),
+            ("alertname", TRUNCATED.into()),
+            ("groupKey", self.group_key.clone()),
+            ("receiver", self.receiver.clone()),
         ];
         let parts: [&[u8]; 4] = [
             TRUNCATED.as_bytes(),
@@ -170,8 +169,8 @@ impl Group {
             self.receiver.as_bytes(),
         ];
         Draft {
-            name: TRUNCATED.to_owned(),
-            fingerprint: Some(Digest::of(&parts).hex()),
+            name: TRUNCATED.into(),
+            fingerprint: Some(Digest::of(&parts).hex().into()),
             severity: Some(Severity::Warning),
             status: self.status.unwrap_or_default(),
             value: Some(self.truncated as f64),
@@ -181,24 +180,20 @@ impl Group {
                 ends: None,
             },
             domain: others.first().map(|alert| alert.domain.clone()),
-            labels: labels
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            description: Some(format!(
+            labels: labels.map(|(name, value)| (name.into(), value)).into(),
+            description: Some(CowStr::from(format!(
                 "Alertmanager cut {} alerts off this group (max_alerts); they are not known here. Raise \
                  max_alerts of receiver {}, or group more finely.",
                 self.truncated, self.receiver
-            )),
+            ))),
             ..Draft::default()
         }
     }
 }
 
 /// Alertmanager requires at least one label, but no name among them.
-fn name(labels: &BTreeMap<String, String>) -> String {
-    first(labels, &["alertname"])
-        .unwrap_or("unnamed")
-        .to_owned()
+fn name<'a>(labels: &LabelMap<'a>) -> CowStr<'a> {
+    first(labels, &["alertname"]).unwrap_or_else(|| "unnamed".into())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! From what a format found in a payload to a [`NormalizedAlert`]: what all sources have in common.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use prunella_schemas::{AlertStatus, NormalizedAlert, RawRef, Severity};
-use prunella_stream::{Digest, Millis, Rejection};
+use prunella_schemas::{AlertStatus, BorrowedAlert, CowStr, RawRef, Severity};
+use prunella_stream::{Digest, Millis, Rejection, decimal};
 
 use crate::Meta;
-use crate::labels::{self, first, host};
+use crate::labels::{self, LabelMap, first, host};
 use crate::payload::{MAX_ALERTS, MAX_LABELS};
 use crate::words;
 
@@ -15,20 +15,20 @@ const DEFAULT_DOMAIN: &str = "default";
 
 /// One alert as a format found it. What is left out is looked for among labels and annotations.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
-    pub(crate) name: String,
+pub(crate) struct Draft<'a> {
+    pub(crate) name: CowStr<'a>,
     /// The source's own identity of the series.
-    pub(crate) fingerprint: Option<String>,
+    pub(crate) fingerprint: Option<CowStr<'a>>,
     pub(crate) severity: Option<Severity>,
     pub(crate) status: AlertStatus,
-    pub(crate) service: Option<String>,
-    pub(crate) host: Option<String>,
+    pub(crate) service: Option<CowStr<'a>>,
+    pub(crate) host: Option<CowStr<'a>>,
     pub(crate) value: Option<f64>,
     pub(crate) times: Times,
-    pub(crate) domain: Option<String>,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
-    pub(crate) description: Option<String>,
+    pub(crate) domain: Option<CowStr<'a>>,
+    pub(crate) labels: LabelMap<'a>,
+    pub(crate) annotations: LabelMap<'a>,
+    pub(crate) description: Option<CowStr<'a>>,
 }
 
 /// What a source says of when, each part only if it says so.
@@ -42,17 +42,20 @@ pub(crate) struct Times {
     pub(crate) ends: Option<Millis>,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// Keeps a field that has no place of its own. An annotation of that name stays; the field then goes by
     /// `field.NAME`.
-    pub(crate) fn keep(&mut self, name: &str, value: String) {
+    pub(crate) fn keep(&mut self, name: impl Into<CowStr<'a>>, value: impl Into<CowStr<'a>>) {
+        let (name, value) = (name.into(), value.into());
         if value.is_empty() {
             return;
         }
-        if self.annotations.contains_key(name) {
-            self.annotations.insert(format!("field.{name}"), value);
-        } else {
-            self.annotations.insert(name.to_owned(), value);
+        match self.annotations.entry(name) {
+            Entry::Vacant(place) => drop(place.insert(value)),
+            Entry::Occupied(taken) => {
+                let name = format!("field.{}", taken.key());
+                self.annotations.insert(name.into(), value);
+            }
         }
     }
 }
@@ -61,8 +64,8 @@ impl Draft {
 pub(crate) struct Batch<'a> {
     source: &'a str,
     meta: &'a Meta<'a>,
-    place: Place,
-    alerts: Vec<NormalizedAlert>,
+    place: Place<'a>,
+    alerts: Vec<BorrowedAlert<'a>>,
 }
 
 impl<'a> Batch<'a> {
@@ -83,40 +86,40 @@ impl<'a> Batch<'a> {
         self.meta.received_at
     }
 
-    pub(crate) fn alerts(&self) -> &[NormalizedAlert] {
+    pub(crate) fn alerts(&self) -> &[BorrowedAlert<'a>] {
         &self.alerts
     }
 
-    pub(crate) fn into_alerts(self) -> Vec<NormalizedAlert> {
+    pub(crate) fn into_alerts(self) -> Vec<BorrowedAlert<'a>> {
         self.alerts
     }
 
     /// Completes an alert and takes it in.
-    pub(crate) fn push(&mut self, draft: Draft) -> Result<(), Rejection> {
+    pub(crate) fn push(&mut self, draft: Draft<'a>) -> Result<(), Rejection> {
         self.check(&draft)?;
         let received_at = self.meta.received_at;
         let (timestamp, starts_at) = draft.times.resolve(draft.status, received_at);
         let index = i32::try_from(self.alerts.len()).unwrap_or(i32::MAX);
         let labels = &draft.labels;
         let severity = draft.severity.or_else(|| severity(labels));
-        let service_name = draft
-            .service
-            .or_else(|| owned(first(labels, labels::SERVICE)));
-        let host_ip = draft.host.as_deref().or(first(labels, labels::HOST));
-        let host_ip = owned(host_ip.map(host).filter(|host| !host.is_empty()));
-        let domain = draft.domain.as_deref().or(first(labels, labels::DOMAIN));
-        let domain = domain.unwrap_or(DEFAULT_DOMAIN).to_owned();
+        let service_name = draft.service.or_else(|| first(labels, labels::SERVICE));
+        let host_ip = draft.host.or_else(|| first(labels, labels::HOST));
+        let host_ip = host_ip
+            .map(|instance| instance.part(host))
+            .filter(|host| !host.is_empty());
+        let domain = draft.domain.or_else(|| first(labels, labels::DOMAIN));
+        let domain = domain.unwrap_or_else(|| DEFAULT_DOMAIN.into());
         let metric_value = draft
             .value
             .or_else(|| value(&draft.annotations, &draft.labels));
         let description = draft
             .description
-            .or_else(|| owned(first(&draft.annotations, labels::DESCRIPTION)))
+            .or_else(|| first(&draft.annotations, labels::DESCRIPTION))
             .unwrap_or_default();
-        let mut alert = NormalizedAlert {
-            alert_id: self.place.alert_id(index),
+        let mut alert = BorrowedAlert {
+            alert_id: self.place.alert_id(index).into(),
             fingerprint: draft.fingerprint.unwrap_or_default(),
-            source_system: self.source.to_owned(),
+            source_system: self.source.into(),
             alert_name: draft.name,
             severity: severity.unwrap_or_default(),
             status: draft.status,
@@ -134,13 +137,13 @@ impl<'a> Batch<'a> {
             raw: self.place.raw(index),
         };
         if alert.fingerprint.is_empty() {
-            alert.fingerprint = fingerprint(&alert);
+            alert.fingerprint = fingerprint(&alert).into();
         }
         self.alerts.push(alert);
         Ok(())
     }
 
-    fn check(&self, draft: &Draft) -> Result<(), Rejection> {
+    fn check(&self, draft: &Draft<'_>) -> Result<(), Rejection> {
         let count = draft.labels.len().max(draft.annotations.len());
         if count > MAX_LABELS {
             return Err(Rejection::new(
@@ -182,40 +185,38 @@ impl Times {
     }
 }
 
-/// The place of a payload, written out once for all alerts in it.
-struct Place {
-    topic: String,
+/// The place of a payload.
+struct Place<'a> {
+    topic: &'a str,
     partition: i32,
     offset: i64,
-    partition_text: String,
-    offset_text: String,
 }
 
-impl Place {
-    fn of(meta: &Meta<'_>) -> Self {
+impl<'a> Place<'a> {
+    fn of(meta: &'a Meta<'a>) -> Self {
         Self {
-            topic: meta.topic.to_owned(),
+            topic: meta.topic,
             partition: meta.partition,
             offset: meta.offset,
-            partition_text: meta.partition.to_string(),
-            offset_text: meta.offset.to_string(),
         }
     }
 
     fn alert_id(&self, index: i32) -> String {
+        let mut digits = [[0; 20]; 3];
+        let [partition, offset, place] = &mut digits;
         Digest::of(&[
             b"alert",
             self.topic.as_bytes(),
-            self.partition_text.as_bytes(),
-            self.offset_text.as_bytes(),
-            index.to_string().as_bytes(),
+            decimal(i64::from(self.partition), partition),
+            decimal(self.offset, offset),
+            decimal(i64::from(index), place),
         ])
         .hex()
     }
 
-    fn raw(&self, index: i32) -> RawRef {
+    fn raw(&self, index: i32) -> RawRef<CowStr<'a>> {
         RawRef {
-            topic: self.topic.clone(),
+            topic: self.topic.into(),
             partition: self.partition,
             offset: self.offset,
             index,
@@ -225,7 +226,7 @@ impl Place {
 
 /// Identity of a series whose source gives none: what it is about, but not how bad it is, what it measured or
 /// whether it fires.
-fn fingerprint(alert: &NormalizedAlert) -> String {
+fn fingerprint(alert: &BorrowedAlert<'_>) -> String {
     let mut parts: Vec<&[u8]> = vec![
         b"series",
         alert.source_system.as_bytes(),
@@ -242,21 +243,19 @@ fn fingerprint(alert: &NormalizedAlert) -> String {
     Digest::of(&parts).hex()
 }
 
-fn severity(labels: &BTreeMap<String, String>) -> Option<Severity> {
-    first(labels, labels::SEVERITY).map(Severity::parse)
+fn severity(labels: &LabelMap<'_>) -> Option<Severity> {
+    first(labels, labels::SEVERITY).map(|word| Severity::parse(&word))
 }
 
-fn value(annotations: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> Option<f64> {
-    let named = |map| first(map, labels::VALUE).and_then(words::number);
+fn value(annotations: &LabelMap<'_>, labels: &LabelMap<'_>) -> Option<f64> {
+    let named = |map| first(map, labels::VALUE).and_then(|text| words::number(&text));
     named(annotations).or_else(|| named(labels))
-}
-
-fn owned(text: Option<&str>) -> Option<String> {
-    text.map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
+    use prunella_schemas::NormalizedAlert;
+
     use super::*;
 
     const META: Meta<'_> = Meta {
@@ -266,16 +265,16 @@ mod tests {
         received_at: 1_000_000,
     };
 
-    fn finish(draft: Draft) -> NormalizedAlert {
+    fn finish(draft: Draft<'static>) -> NormalizedAlert {
         let mut batch = Batch::new("acme", &META);
         batch.push(draft).unwrap();
-        batch.into_alerts().remove(0)
+        batch.into_alerts().remove(0).map(CowStr::into_string)
     }
 
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn map(pairs: &[(&'static str, &'static str)]) -> LabelMap<'static> {
         pairs
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect()
     }
 
@@ -358,7 +357,7 @@ mod tests {
             let mut batch = Batch::new("acme", &META);
             batch.push(Draft::default()).unwrap();
             batch.push(Draft::default()).unwrap();
-            let ids: Vec<String> = batch
+            let ids: Vec<CowStr<'_>> = batch
                 .into_alerts()
                 .into_iter()
                 .map(|a| a.alert_id)
@@ -368,14 +367,14 @@ mod tests {
         assert_eq!(ids(), ids());
         assert_ne!(ids()[0], ids()[1]);
         let parts: [&[u8]; 5] = [b"alert", b"raw-alerts", b"3", b"41", b"1"];
-        assert_eq!(ids()[1], Digest::of(&parts).hex());
+        assert_eq!(&*ids()[1], Digest::of(&parts).hex());
     }
 
     #[test]
     fn a_series_keeps_its_identity_when_its_severity_or_value_changes() {
-        let series = |labels: &[(&str, &str)]| {
+        let series = |labels: &[(&'static str, &'static str)]| {
             finish(Draft {
-                name: "Hot".to_owned(),
+                name: "Hot".into(),
                 labels: map(labels),
                 ..Draft::default()
             })
@@ -398,8 +397,8 @@ mod tests {
             annotations: map(&[("receiver", "mine")]),
             ..Draft::default()
         };
-        draft.keep("receiver", "theirs".to_owned());
-        draft.keep("empty", String::new());
+        draft.keep("receiver", "theirs");
+        draft.keep("empty", "");
         assert_eq!(
             draft.annotations,
             map(&[("field.receiver", "theirs"), ("receiver", "mine")])

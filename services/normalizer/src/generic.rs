@@ -1,13 +1,12 @@
 //! Any JSON: an object or a list of objects, with the usual field names or described by a [`FieldMap`].
 
-use std::collections::BTreeMap;
-
+use prunella_schemas::CowStr;
 use prunella_stream::{Digest, Rejection};
 
 use crate::draft::{Batch, Draft, Times};
 use crate::field_map::{FieldMap, Target, walk};
 use crate::json::{Fields, Json};
-use crate::labels::{self, first};
+use crate::labels::{self, LabelMap, first};
 use crate::payload;
 use crate::source::Source;
 use crate::{time, words};
@@ -45,7 +44,7 @@ impl Source for Generic {
             }))
     }
 
-    fn normalize(&self, text: &str, batch: &mut Batch<'_>) -> Result<(), Rejection> {
+    fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection> {
         let json: Json<'_> = serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
         let items = self.items(&json)?;
         for (index, item) in items.iter().enumerate() {
@@ -93,7 +92,7 @@ impl Generic {
         }
     }
 
-    fn draft(&self, item: &Json<'_>, source: &str) -> Option<Draft> {
+    fn draft(&self, item: &Json<'_>, source: &str) -> Option<Draft<'static>> {
         let Json::Object(fields) = item else {
             return None;
         };
@@ -103,14 +102,19 @@ impl Generic {
         // A label says more than a default.
         let fact = |target, names| {
             self.said(fields, target)
-                .or_else(|| first(&labels, names).map(str::to_owned))
-                .or_else(|| self.0.default_of(target).map(str::to_owned))
+                .map(CowStr::from)
+                .or_else(|| first(&labels, names))
+                .or_else(|| Some(self.0.default_of(target)?.to_owned().into()))
         };
         let mut draft = Draft {
             name: fact(Target::Name, &["alertname", "alert_name"])?,
-            fingerprint: word(Target::Fingerprint).or_else(|| {
+            fingerprint: word(Target::Fingerprint).map(CowStr::from).or_else(|| {
                 let id = word(Target::Id)?;
-                Some(Digest::of(&[b"id", source.as_bytes(), id.as_bytes()]).hex())
+                Some(
+                    Digest::of(&[b"id", source.as_bytes(), id.as_bytes()])
+                        .hex()
+                        .into(),
+                )
             }),
             severity: fact(Target::Severity, labels::SEVERITY).map(|word| self.0.severity(&word)),
             status: word(Target::Status)
@@ -126,8 +130,8 @@ impl Generic {
             },
             domain: fact(Target::Domain, labels::DOMAIN),
             annotations: self.map(fields, Target::Annotations),
-            description: word(Target::Description),
-            labels: BTreeMap::new(),
+            description: word(Target::Description).map(CowStr::from),
+            labels: LabelMap::new(),
         };
         draft.labels = labels;
         self.keep_rest(fields, &mut draft);
@@ -135,7 +139,7 @@ impl Generic {
     }
 
     /// Keeps every field that has no place of its own in the alert, or whose value was not understood.
-    fn keep_rest(&self, fields: &Fields<'_>, draft: &mut Draft) {
+    fn keep_rest(&self, fields: &Fields<'_>, draft: &mut Draft<'static>) {
         let understood = |target: &Target, json: &Json<'_>| match target {
             Target::Id => false,
             Target::Value => draft.value.is_some(),
@@ -159,12 +163,12 @@ impl Generic {
             .collect();
         for (name, value) in fields {
             if !taken.contains(&name.as_ref()) {
-                draft.keep(name, value.text());
+                draft.keep(name.to_string(), value.text());
             }
         }
     }
 
-    fn map(&self, fields: &Fields<'_>, target: Target) -> BTreeMap<String, String> {
+    fn map(&self, fields: &Fields<'_>, target: Target) -> LabelMap<'static> {
         let found = self.0.find(fields, target).map(|(_, json)| json);
         found.and_then(labels::from_json).unwrap_or_default()
     }

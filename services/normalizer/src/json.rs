@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use prunella_schemas::CowStr;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
@@ -25,7 +26,7 @@ pub(crate) enum Json<'a> {
 /// The fields of an object.
 pub(crate) type Fields<'a> = BTreeMap<Cow<'a, str>, Json<'a>>;
 
-impl Json<'_> {
+impl<'a> Json<'a> {
     /// The value as a label would hold it: a text as it is, nothing for null, anything else as JSON.
     pub(crate) fn text(&self) -> String {
         match self {
@@ -33,6 +34,14 @@ impl Json<'_> {
             Self::Text(text) => text.as_ref().to_owned(),
             // Every value of this type can be written: keys are texts and numbers are finite.
             other => serde_json::to_string(other).unwrap_or_default(),
+        }
+    }
+
+    /// The same, keeping a text where it lies.
+    pub(crate) fn into_text(self) -> CowStr<'a> {
+        match self {
+            Self::Text(text) => text.into(),
+            other => other.text().into(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use prunella_schemas::CowStr;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::json::{Json, Text, duplicate};
@@ -30,41 +31,44 @@ pub(crate) const VALUE: &[&str] = &["metric_value", "value"];
 /// Text for people.
 pub(crate) const DESCRIPTION: &[&str] = &["description", "summary", "message"];
 
+/// Labels or annotations, borrowed from the payload where it has them as they are.
+pub(crate) type LabelMap<'a> = BTreeMap<CowStr<'a>, CowStr<'a>>;
+
 /// The first of these names that has a value.
-pub(crate) fn first<'a>(labels: &'a BTreeMap<String, String>, names: &[&str]) -> Option<&'a str> {
+pub(crate) fn first<'a>(labels: &LabelMap<'a>, names: &[&str]) -> Option<CowStr<'a>> {
     names
         .iter()
         .filter_map(|name| labels.get(*name))
-        .map(|value| value.trim())
+        .map(|value| value.part(str::trim))
         .find(|value| !value.is_empty())
 }
 
 /// A JSON object of labels, read straight into the map in which they stay.
 #[derive(Debug, Default)]
-pub(crate) struct Labels(pub(crate) BTreeMap<String, String>);
+pub(crate) struct Labels<'a>(pub(crate) LabelMap<'a>);
 
-impl<'de> Deserialize<'de> for Labels {
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct LabelsVisitor;
 
         impl<'de> Visitor<'de> for LabelsVisitor {
-            type Value = Labels;
+            type Value = Labels<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object of labels")
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Labels, E> {
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
                 Ok(Labels::default())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Labels, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
                 let mut labels = Vec::with_capacity(12);
                 while let Some((Text(name), Text(value))) = entries.next_entry()? {
                     if labels.len() == MAX_LABELS {
                         return Err(too_many());
                     }
-                    labels.push((name.into_owned(), value.into_owned()));
+                    labels.push((CowStr::from(name), CowStr::from(value)));
                 }
                 let count = labels.len();
                 // Sources mostly send them in order; a map is built from a sorted list in one go.
@@ -72,7 +76,7 @@ impl<'de> Deserialize<'de> for Labels {
                 if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                     return Err(duplicate(&pair[0].0));
                 }
-                let labels: BTreeMap<String, String> = labels.into_iter().collect();
+                let labels: LabelMap<'_> = labels.into_iter().collect();
                 debug_assert_eq!(labels.len(), count);
                 Ok(Labels(labels))
             }
@@ -94,8 +98,8 @@ fn too_many<E: de::Error>() -> E {
 /// between.
 ///
 /// Returns nothing if it is none of these, or holds too many.
-pub(crate) fn from_json(json: &Json<'_>) -> Option<BTreeMap<String, String>> {
-    let mut labels = BTreeMap::new();
+pub(crate) fn from_json(json: &Json<'_>) -> Option<LabelMap<'static>> {
+    let mut labels: BTreeMap<String, String> = BTreeMap::new();
     match json {
         Json::Object(fields) => {
             labels.extend(
@@ -119,7 +123,12 @@ pub(crate) fn from_json(json: &Json<'_>) -> Option<BTreeMap<String, String>> {
         Json::Null => {}
         _ => return None,
     }
-    Some(labels)
+    let owned = labels.into_iter();
+    Some(
+        owned
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+    )
 }
 
 fn pair(item: &Json<'_>) -> Option<(String, String)> {
@@ -179,10 +188,10 @@ mod tests {
 
     #[test]
     fn the_surest_name_wins_and_a_blank_one_counts_as_none() {
-        let labels: BTreeMap<String, String> = [("job", "node"), ("app", "shop"), ("service", " ")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        let labels: LabelMap<'_> = [("job", "node"), ("app", "shop"), ("service", " ")]
+            .map(|(name, value)| (name.into(), value.into()))
             .into();
-        assert_eq!(first(&labels, SERVICE), Some("shop"));
+        assert_eq!(first(&labels, SERVICE).as_deref(), Some("shop"));
         assert_eq!(first(&labels, DOMAIN), None);
     }
 
@@ -191,8 +200,8 @@ mod tests {
         let expected = expected.map(|labels| {
             labels
                 .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect::<BTreeMap<_, _>>()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect::<LabelMap<'_>>()
         });
         assert_eq!(seen, expected, "{json}");
     }
@@ -228,10 +237,13 @@ mod tests {
     fn more_labels_than_an_alert_may_carry_are_refused() {
         let object = |count: usize| {
             let labels: Vec<String> = (0..count).map(|n| format!("\"l{n}\": \"v\"")).collect();
-            serde_json::from_str::<Labels>(&format!("{{{}}}", labels.join(",")))
+            let json = format!("{{{}}}", labels.join(","));
+            serde_json::from_str::<Labels<'_>>(&json)
+                .map(|labels| labels.0.len())
+                .map_err(|error| error.to_string())
         };
-        assert_eq!(object(MAX_LABELS).unwrap().0.len(), MAX_LABELS);
-        let error = object(MAX_LABELS + 1).unwrap_err().to_string();
+        assert_eq!(object(MAX_LABELS).unwrap(), MAX_LABELS);
+        let error = object(MAX_LABELS + 1).unwrap_err();
         assert!(error.starts_with("too_many_labels: "), "{error}");
     }
 }

@@ -17,7 +17,7 @@ mod time;
 mod words;
 mod zabbix;
 
-use prunella_schemas::NormalizedAlert;
+use prunella_schemas::{BorrowedAlert, CowStr, NormalizedAlert};
 use prunella_stream::{Millis, Rejection};
 
 pub use field_map::FieldMapError;
@@ -59,6 +59,22 @@ pub fn normalize(
     meta: &Meta<'_>,
     sources: &Sources,
 ) -> Result<Vec<NormalizedAlert>, Rejection> {
+    let alerts = normalize_borrowed(source, content_type, payload, meta, sources)?;
+    let owned = alerts.into_iter();
+    Ok(owned.map(|alert| alert.map(CowStr::into_string)).collect())
+}
+
+/// As [`normalize`], the alerts' texts left in the payload.
+///
+/// # Errors
+/// As [`normalize`].
+pub fn normalize_borrowed<'a>(
+    source: &'a str,
+    content_type: Option<&str>,
+    payload: &'a [u8],
+    meta: &'a Meta<'a>,
+    sources: &Sources,
+) -> Result<Vec<BorrowedAlert<'a>>, Rejection> {
     let text = payload::text_of(content_type, payload)?;
     let mut batch = draft::Batch::new(source, meta);
     sources.format(source).normalize(text, &mut batch)?;

@@ -20,7 +20,7 @@ pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// What keeps payloads about the same thing in order; see [`crate::ordering_key`].
     fn ordering_key(&self, text: &str) -> Result<Option<String>, Rejection>;
     /// Takes every alert of the payload into the batch, in its order.
-    fn normalize(&self, text: &str, batch: &mut Batch<'_>) -> Result<(), Rejection>;
+    fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection>;
 }
 
 /// The formats that are built in, by name.

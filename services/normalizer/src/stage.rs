@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use prunella_knowledge::KnowledgeView;
-use prunella_schemas::{Compacted, KnowledgeRecord, NormalizedAlert};
-use prunella_stream::{Cell, Codec, Context, FromRecord, Millis, Processor, Record, Rejection};
+use prunella_schemas::{BorrowedAlert, Compacted, KnowledgeRecord};
+use prunella_stream::{Cell, Context, FromRecord, Millis, Processor, Record, Rejection};
 use prunella_topology::topics;
 
-use crate::{CONTENT_TYPE_HEADER, Meta, RECEIVED_AT_HEADER, SOURCE_HEADER, Sources, normalize};
+use crate::{
+    CONTENT_TYPE_HEADER, Meta, RECEIVED_AT_HEADER, SOURCE_HEADER, Sources, normalize_borrowed,
+};
 
 /// The stage. It keeps nothing but its view of the knowledge.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,9 +63,9 @@ prunella_stream::io! {
         Knowledge(Compacted<KnowledgeRecord>) = Broadcast topics::KNOWLEDGE,
     }
     outputs {
-        NormalizedAlert => topics::NORMALIZED_ALERTS,
+        BorrowedAlert<'_> => topics::NORMALIZED_ALERTS,
             key |alert, out| out.extend_from_slice(alert.domain.as_bytes()),
-            value |alert, out| Codec::encode(alert, out);
+            value |alert, out| alert.write(out);
     }
 }
 
@@ -109,7 +111,9 @@ impl Processor for Normalizer {
         if let NormalizerInput::Raw(raw) = input {
             let meta = raw.meta(context.now());
             let sources = &state.view.get().sources;
-            for alert in normalize(raw.source, raw.content_type, raw.payload, &meta, sources)? {
+            let alerts =
+                normalize_borrowed(raw.source, raw.content_type, raw.payload, &meta, sources)?;
+            for alert in alerts {
                 context.forward(&alert);
             }
         }

@@ -1,11 +1,13 @@
 //! Words and numbers as sources write them.
 
+use std::borrow::Cow;
+
 use prunella_schemas::AlertStatus;
 
 /// The status that a source means by a word of its own, whatever its case; nothing for a word that is not
 /// listed.
 pub(crate) fn status(word: &str) -> Option<AlertStatus> {
-    match word.trim().to_ascii_lowercase().as_str() {
+    match lower(word.trim()).as_ref() {
         "firing" | "fired" | "open" | "opened" | "active" | "problem" | "alert" | "alerting"
         | "alarm" | "triggered" | "trigger" | "new" | "acknowledged" | "ack" | "down"
         | "critical" | "error" | "warning" | "failing" | "failed" | "1" | "true" => {
@@ -15,6 +17,15 @@ pub(crate) fn status(word: &str) -> Option<AlertStatus> {
         | "inactive" | "cleared" | "clear" | "normal" | "up" | "healthy" | "completed" | "0"
         | "false" => Some(AlertStatus::Resolved),
         _ => None,
+    }
+}
+
+/// The word in lower case; the word itself if it is.
+fn lower(word: &str) -> Cow<'_, str> {
+    if word.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(word.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(word)
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `opdata`, `message`, `url` | | kept as annotations |
 //! | `tags` | `{EVENT.TAGSJSON}` | list of `{tag, value}`: the labels |
 
-use prunella_schemas::{AlertStatus, Severity};
+use prunella_schemas::{AlertStatus, CowStr, Severity};
 use prunella_stream::{Digest, Rejection};
 
 use crate::draft::{Batch, Draft, Times};
@@ -42,7 +42,7 @@ impl Source for Zabbix {
         Ok(word(&fields, "trigger_id").or_else(|| word(&fields, "event_id")))
     }
 
-    fn normalize(&self, text: &str, batch: &mut Batch<'_>) -> Result<(), Rejection> {
+    fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection> {
         let fields = fields(text)?;
         let draft = draft(&fields, batch.source())?;
         batch.push(draft)
@@ -73,12 +73,13 @@ fn word(fields: &Fields<'_>, name: &str) -> Option<String> {
     (!unknown).then(|| text.to_owned())
 }
 
-fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft, Rejection> {
+fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft<'static>, Rejection> {
     let word = |name| word(fields, name);
     let labels = fields.get("tags").and_then(labels::from_json);
     let labels = labels.unwrap_or_default();
-    let name = first(&labels, &["alertname"]).map(str::to_owned);
-    let name = name.or_else(|| word("event_name")).ok_or_else(not_ours)?;
+    let name = first(&labels, &["alertname"]);
+    let name = name.or_else(|| Some(word("event_name")?.into()));
+    let name = name.ok_or_else(not_ours)?;
     let series = word("trigger_id").or_else(|| word("event_id"));
     let series = series.ok_or_else(not_ours)?;
     let host = word("host_ip").or_else(|| word("host"));
@@ -91,13 +92,13 @@ fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft, Rejection> {
     let value = word("item_value").and_then(|text| words::number(&text));
     let mut draft = Draft {
         name,
-        fingerprint: Some(Digest::of(&parts).hex()),
+        fingerprint: Some(Digest::of(&parts).hex().into()),
         severity: severity(word("nseverity"), word("severity")),
         status: match word("event_value").as_deref() {
             Some("0") => AlertStatus::Resolved,
             _ => AlertStatus::Firing,
         },
-        host,
+        host: host.map(CowStr::from),
         value,
         times: Times {
             at: None,
@@ -105,7 +106,7 @@ fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft, Rejection> {
             ends: word("resolved_at").and_then(|text| time::parse(&text)),
         },
         labels,
-        description: word("message").or_else(|| word("opdata")),
+        description: word("message").or_else(|| word("opdata")).map(CowStr::from),
         ..Draft::default()
     };
     keep_rest(fields, &mut draft);
@@ -113,7 +114,7 @@ fn draft(fields: &Fields<'_>, source: &str) -> Result<Draft, Rejection> {
 }
 
 /// Keeps what has no place of its own; the numbers by which Zabbix knows the problem among it.
-fn keep_rest(fields: &Fields<'_>, draft: &mut Draft) {
+fn keep_rest(fields: &Fields<'_>, draft: &mut Draft<'static>) {
     for (name, json) in fields {
         let taken = match name.as_ref() {
             "host_ip" | "message" | "nseverity" => true,
@@ -127,8 +128,8 @@ fn keep_rest(fields: &Fields<'_>, draft: &mut Draft) {
             continue;
         }
         match json {
-            Json::List(_) | Json::Object(_) => draft.keep(name, json.text()),
-            _ => draft.keep(name, word(fields, name).unwrap_or_default()),
+            Json::List(_) | Json::Object(_) => draft.keep(name.to_string(), json.text()),
+            _ => draft.keep(name.to_string(), word(fields, name).unwrap_or_default()),
         }
     }
 }

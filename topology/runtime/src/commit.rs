@@ -8,6 +8,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::changelog::Changelog;
 use crate::clock::{boot_millis, wall_millis};
 use crate::config::Assignment;
 use crate::effects::{Done, Gate};
@@ -128,7 +129,10 @@ impl StreamThread {
     /// would not be fenced by the group.
     fn send_offsets(&mut self) -> Reply {
         let begun = boot_millis();
-        let offsets = match self.offsets(&Mark::owner(&self.id), |slot| slot.touched) {
+        let offsets = match self
+            .offsets(&Mark::owner(&self.id, self.changelog.partitions), |slot| {
+                slot.touched
+            }) {
             Ok(offsets) => offsets,
             Err(error) => {
                 tracing::warn!(stage = self.spec.app, %error, "offsets cannot be written down");
@@ -239,7 +243,8 @@ impl StreamThread {
         if self.has_lost_membership() || self.consumer.context().has_event() {
             return Member::Lost;
         }
-        let Ok(offsets) = self.offsets(&Mark::owner(&self.id), |_| true) else {
+        let Ok(offsets) = self.offsets(&Mark::owner(&self.id, self.changelog.partitions), |_| true)
+        else {
             return Member::Unknown;
         };
         if offsets.count() == 0 {
@@ -314,16 +319,19 @@ pub(crate) fn drain(
 fn produce_changes(
     producer: &TransactionalProducer,
     slots: &mut BTreeMap<i32, Slot>,
-    changelog: &str,
+    changelog: &Changelog,
 ) -> KafkaResult<()> {
     let now = wall_millis();
     let mut failure = None;
-    for (partition, slot) in slots.iter_mut().filter(|(_, slot)| slot.touched) {
+    let mut entry = Vec::new();
+    for (task, slot) in slots.iter_mut().filter(|(_, slot)| slot.touched) {
+        let partition = changelog.partition_of(*task);
         slot.task.prepare(&mut |key, value| {
+            Changelog::key(*task, key, &mut entry);
             let sent = producer.send(&Outgoing {
-                topic: changelog,
-                partition: Some(*partition),
-                key: Some(key),
+                topic: &changelog.topic,
+                partition: Some(partition),
+                key: Some(&entry),
                 value,
                 timestamp: now,
                 headers: &[],

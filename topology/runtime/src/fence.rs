@@ -10,6 +10,9 @@ use crate::producer::{fence, transactional_ids};
 const OWNER: &str = "prunella owner ";
 const RELEASED: &str = "prunella released ";
 
+/// What stands between an owner, or a release, and the partitions of the changelog.
+const CHANGELOG: &str = "; changelog ";
+
 /// What the metadata of a committed offset says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
@@ -24,7 +27,15 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    pub(crate) fn read(metadata: &str) -> Self {
+    /// The mark, and how many partitions the changelog had when it was made.
+    pub(crate) fn read(metadata: &str) -> (Self, Option<i32>) {
+        match metadata.rsplit_once(CHANGELOG) {
+            Some((mark, partitions)) => (Self::of(mark), partitions.parse().ok()),
+            None => (Self::of(metadata), None),
+        }
+    }
+
+    fn of(metadata: &str) -> Self {
         if let Some(id) = metadata.strip_prefix(OWNER) {
             Mark::Owner(id.to_owned())
         } else if let Some(token) = metadata.strip_prefix(RELEASED) {
@@ -36,12 +47,12 @@ impl Mark {
         }
     }
 
-    pub(crate) fn owner(id: &str) -> String {
-        format!("{OWNER}{id}")
+    pub(crate) fn owner(id: &str, changelog: i32) -> String {
+        format!("{OWNER}{id}{CHANGELOG}{changelog}")
     }
 
-    pub(crate) fn released(token: &str) -> String {
-        format!("{RELEASED}{token}")
+    pub(crate) fn released(token: &str, changelog: i32) -> String {
+        format!("{RELEASED}{token}{CHANGELOG}{changelog}")
     }
 }
 
@@ -70,11 +81,14 @@ mod tests {
     #[test]
     fn marks_read_back() {
         assert_eq!(
-            Mark::read(&Mark::owner("a.b.0")),
-            Mark::Owner("a.b.0".into())
+            Mark::read(&Mark::owner("a.b.0", 2)),
+            (Mark::Owner("a.b.0".into()), Some(2))
         );
-        assert_eq!(Mark::read(&Mark::released("t")), Mark::Released("t".into()));
-        assert_eq!(Mark::read(""), Mark::None);
-        assert_eq!(Mark::read("someone else"), Mark::Foreign);
+        assert_eq!(
+            Mark::read(&Mark::released("t", 1)),
+            (Mark::Released("t".into()), Some(1))
+        );
+        assert_eq!(Mark::read(""), (Mark::None, None));
+        assert_eq!(Mark::read("someone else"), (Mark::Foreign, None));
     }
 }

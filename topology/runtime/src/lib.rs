@@ -5,6 +5,7 @@
 //! librdkafka. What must hold around it (fencing, group metadata, restore) is said where it is done.
 
 mod broadcast;
+mod changelog;
 mod clock;
 mod commit;
 mod config;

@@ -189,7 +189,9 @@ impl StreamThread {
         }
         self.releases += 1;
         let token = format!("{} {} {}", self.id, self.shared.started, self.releases);
-        let offsets = self.offsets(&Mark::released(&token), |_| true).ok()?;
+        let offsets = self
+            .offsets(&Mark::released(&token, self.changelog.partitions), |_| true)
+            .ok()?;
         match self.consumer.commit(&offsets, CommitMode::Sync) {
             Ok(()) => Some(token),
             Err(error) => {

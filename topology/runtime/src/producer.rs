@@ -1,7 +1,7 @@
 //! The transactional producer of a stream thread, and what its errors mean.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use prunella_stream::transaction::{Guarantee, Reply};
@@ -12,7 +12,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{TopicPartitionList, util::Timeout};
 
 use crate::kafka::log_line;
@@ -215,7 +215,8 @@ impl TransactionalProducer {
     ) -> Reply {
         reply(
             "send offsets",
-            self.client().producer
+            self.client()
+                .producer
                 .send_offsets_to_transaction(offsets, metadata, CALL),
         )
     }
@@ -235,7 +236,10 @@ impl TransactionalProducer {
             std::thread::sleep(Duration::from_micros(200));
         }
         let failures = self.failures();
-        self.client().context.told.store(failures, Ordering::Relaxed);
+        self.client()
+            .context
+            .told
+            .store(failures, Ordering::Relaxed);
         if failures == self.failed_before {
             Reply::Done
         } else {
@@ -251,18 +255,26 @@ impl TransactionalProducer {
         reply("commit", self.client().producer.commit_transaction(CALL))
     }
 
+    /// Takes back what is not sent yet, waits for what is, and aborts. Taking back is left to the client library:
+    /// done by us beforehand, it leaves a gap in the sequence for which the broker refuses the client's next
+    /// transaction. The library waits for the reports of what it takes back, and only we can take them.
     pub(crate) fn abort(&mut self) -> Reply {
+        let client = self.client();
         // What is taken back now is no news.
-        self.client().context.told.store(u64::MAX, Ordering::Relaxed);
-        // The client library waits for the reports of what it purges, and only we can take them.
-        self.client().producer.purge(PurgeConfig::default().queue());
-        let give_up = Instant::now() + CALL;
-        while self.client().producer.in_flight_count() > 0 && Instant::now() < give_up {
-            self.client().producer.poll(Duration::from_millis(1));
-        }
-        let reply = reply("abort", self.client().producer.abort_transaction(CALL));
+        client.context.told.store(u64::MAX, Ordering::Relaxed);
+        let ended = AtomicBool::new(false);
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    client.producer.poll(Duration::from_millis(1));
+                }
+            });
+            let outcome = client.producer.abort_transaction(CALL);
+            ended.store(true, Ordering::Relaxed);
+            outcome
+        });
         self.failed_before = self.failures();
-        reply
+        reply("abort", outcome)
     }
 
     pub(crate) fn guarantee(&self) -> Guarantee {

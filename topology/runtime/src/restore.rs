@@ -1,6 +1,6 @@
 //! Reading state back from a changelog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use prunella_stream::{CodecFailure, Task};
@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::changelog::Changelog;
 use crate::kafka::LogContext;
 
 /// Longest a broker may take to answer a question about offsets.
@@ -49,24 +50,32 @@ pub(crate) fn side_consumer(
         .create_with_context(LogContext)
 }
 
-/// Reads every partition of the changelog to the end it had after the fence. Returns how many records each
-/// partition gave. `go_on` keeps the group's consumer polled and says whether to continue.
+/// Reads the changelog, where the state of these tasks lies, to the end it had after the fence. Returns how many
+/// records there were of each task. `go_on` keeps the group's consumer polled and says whether to continue.
+///
+/// A partition may also hold the state of tasks that are at work elsewhere: their records are passed over, and
+/// their open transactions, over in milliseconds, are waited for. One that is left open by a dead owner ends when
+/// that owner's partitions are taken over.
 pub(crate) fn restore(
     base: &ClientConfig,
     side: &BaseConsumer<LogContext>,
     group: &str,
-    topic: &str,
+    changelog: &Changelog,
     tasks: &mut BTreeMap<i32, &mut Box<dyn Task>>,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<BTreeMap<i32, u64>, RestoreError> {
+    let topic = changelog.topic.as_str();
     let mut ends = BTreeMap::new();
-    let mut counts = BTreeMap::new();
-    for partition in tasks.keys() {
-        let (low, high) = side.fetch_watermarks(topic, *partition, ANSWER)?;
-        counts.insert(*partition, 0);
+    let mut counts: BTreeMap<i32, u64> = tasks.keys().map(|task| (*task, 0)).collect();
+    let partitions: BTreeSet<i32> = tasks
+        .keys()
+        .map(|task| changelog.partition_of(*task))
+        .collect();
+    for partition in partitions {
+        let (low, high) = side.fetch_watermarks(topic, partition, ANSWER)?;
         // Empty or truncated: the position would never become valid.
         if low < high {
-            ends.insert(*partition, (low, high));
+            ends.insert(partition, (low, high));
         }
     }
     if ends.is_empty() {
@@ -130,18 +139,19 @@ fn read_chunk(
             None => break,
         };
         read += 1;
-        let partition = message.partition();
-        if let Some(count) = counts.get_mut(&partition) {
+        let unreadable = |cause| RestoreError::Codec {
+            topic: topic.to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            cause,
+        };
+        let Some((task, key)) = Changelog::split(message.key().unwrap_or_default()) else {
+            let cause = CodecFailure::new("its key does not begin with the number of a task");
+            return Err(unreadable(cause));
+        };
+        if let (Some(state), Some(count)) = (tasks.get_mut(&task), counts.get_mut(&task)) {
             *count += 1;
-        }
-        if let Some(task) = tasks.get_mut(&partition) {
-            task.restore(message.key().unwrap_or_default(), message.payload())
-                .map_err(|cause| RestoreError::Codec {
-                    topic: topic.to_owned(),
-                    partition,
-                    offset: message.offset(),
-                    cause,
-                })?;
+            state.restore(key, message.payload()).map_err(unreadable)?;
         }
     }
     Ok(read)

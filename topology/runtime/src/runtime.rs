@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
 use crate::broadcast::Broadcast;
+use crate::changelog::Changelog;
 use crate::clock::{boot_millis, wall_millis};
 use crate::config::{Assignment, ConfigError, KafkaConfig, Prefixed, RuntimeConfig};
 use crate::effects::{EffectRunner, Lease};
@@ -289,7 +290,7 @@ impl Runtime {
         let consumer: BaseConsumer<RebalanceContext> =
             consumer_config(shared, &group, &id).create_with_context(RebalanceContext::default())?;
         let lease = Lease::new(shared.config.session_timeout_ms);
-        let thread = StreamThread {
+        let mut thread = StreamThread {
             source_topics: stage
                 .sources
                 .iter()
@@ -301,7 +302,10 @@ impl Runtime {
                 .iter()
                 .map(|source| prefix.name(&format!("{}.dlq", source.topic)))
                 .collect(),
-            changelog: prefix.name(&format!("{}-changelog", stage.app)),
+            changelog: Changelog {
+                topic: prefix.name(&format!("{}-changelog", stage.app)),
+                partitions: 1,
+            },
             consumer: Arc::new(consumer),
             shared: Arc::clone(shared),
             spec: stage.clone(),
@@ -361,24 +365,13 @@ impl StreamThread {
     }
 
     /// Every topic must be there before anything is processed: a missing one would stop a transaction midway.
-    fn check_topics(&self) -> Result<(), RuntimeError> {
-        let mut keyed = 0;
-        for (source, topic) in self.spec.sources.iter().zip(&self.source_topics) {
-            let partitions = self.partitions_of(topic)?;
-            if source.kind == SourceKind::Keyed {
-                keyed = keyed.max(partitions);
-            }
-        }
-        for topic in self.sink_topics.iter().chain(&self.dead_letter_topics) {
+    fn check_topics(&mut self) -> Result<(), RuntimeError> {
+        let topics = self.source_topics.iter().chain(&self.sink_topics);
+        for topic in topics.chain(&self.dead_letter_topics) {
             self.partitions_of(topic)?;
         }
-        let logged = self.partitions_of(&self.changelog)?;
-        if logged < keyed {
-            return Err(RuntimeError::Changelog(format!(
-                "{} has {logged} partitions, the stage's input has {keyed}: state of the others could not be kept. Create the changelog anew with {keyed} partitions (`prunella topology check`)",
-                self.changelog
-            )));
-        }
+        let partitions = self.partitions_of(&self.changelog.topic)?;
+        self.changelog.partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         Ok(())
     }
 

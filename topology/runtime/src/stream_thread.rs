@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
 use crate::broadcast::BroadcastRecord;
+use crate::changelog::Changelog;
 use crate::clock::wall_millis;
 use crate::commit::drain;
 use crate::config::Assignment;
@@ -67,7 +68,7 @@ pub(crate) struct StreamThread {
     /// Static member and transactional id.
     pub(crate) id: String,
     pub(crate) group: String,
-    pub(crate) changelog: String,
+    pub(crate) changelog: Changelog,
     pub(crate) source_topics: Vec<String>,
     pub(crate) sink_topics: Vec<String>,
     pub(crate) dead_letter_topics: Vec<String>,
@@ -138,7 +139,7 @@ impl StreamThread {
         }
         let polls = self.balance_load();
         let wait = if self.machine.is_open() {
-            self.linger()
+            Duration::ZERO
         } else {
             self.wait()
         };
@@ -150,7 +151,7 @@ impl StreamThread {
         };
         // Right after the group was heard: a transaction may take long, and membership may end meanwhile.
         self.keep_lease();
-        if self.machine.is_open() && ((drained && self.linger().is_zero()) || self.batch_is_full()) {
+        if self.machine.is_open() && (drained || self.batch_is_full()) {
             self.machine.close();
         }
         self.run_machine();
@@ -165,19 +166,6 @@ impl StreamThread {
             self.machine.open();
             self.run_machine();
         }
-    }
-
-    fn linger(&self) -> Duration {
-        static L: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-        let linger = *L.get_or_init(|| {
-            std::env::var("PRUNELLA_LINGER_US")
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0)
-        });
-        self.batch.opened_at.map_or(Duration::ZERO, |at| {
-            Duration::from_micros(linger).saturating_sub(at.elapsed())
-        })
     }
 
     fn batch_is_full(&self) -> bool {

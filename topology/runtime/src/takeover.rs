@@ -47,6 +47,8 @@ impl From<RestoreError> for TakeoverError {
 struct Standing {
     offset: i64,
     mark: Mark,
+    /// Partitions that the changelog had then.
+    changelog: Option<i32>,
     known: bool,
 }
 
@@ -59,12 +61,16 @@ impl StreamThread {
         self.leaked = false;
         let side = side_consumer(&self.shared.base, &self.group)?;
         let standings = self.fence_and_look(&side, partitions)?;
+        self.refuse_moved_state(&standings)?;
         let assignment = self.assignment(&standings)?;
         self.consumer.assign(&assignment)?;
         self.consumer.pause(&assignment)?;
         self.fill_slots(&side, partitions, &standings)?;
         // Only now: a mark written before the refusal of lost offsets would pass for an owner's at the next start.
-        self.mark(&standings, &Mark::owner(&self.id))?;
+        self.mark(
+            &standings,
+            &Mark::owner(&self.id, self.changelog.partitions),
+        )?;
         self.learn()?;
         if self.leaked {
             self.consumer.assign(&assignment)?;
@@ -217,6 +223,21 @@ impl StreamThread {
             .all(|(_, standing)| standing.mark == Mark::Released(token.clone()))
     }
 
+    /// State lies where the number of the changelog's partitions says; with another number it would be looked
+    /// for, and not found, elsewhere.
+    fn refuse_moved_state(&self, standings: &Standings) -> Result<(), TakeoverError> {
+        let now = self.changelog.partitions;
+        match standings.values().find_map(|it| it.changelog) {
+            Some(then) if then != now => {
+                Err(TakeoverError::Fatal(RuntimeError::Changelog(format!(
+                    "{} has {now} partitions and had {then} when the state of this stage was written: it would not be found. Partitions cannot be taken away again; take a new prefix, or delete the topic's records and set `runtime.accept_lost_offsets = true` for one start to begin without state",
+                    self.changelog.topic
+                ))))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// State without the offsets that belong to it would process the same input twice.
     fn refuse_lost_offsets(
         &self,
@@ -310,11 +331,13 @@ fn read_committed_offsets<C: rdkafka::consumer::ConsumerContext>(
         for element in consumer.committed_offsets(list, ANSWER)?.elements() {
             element.error()?;
             let offset = element.offset().to_raw().filter(|offset| *offset >= 0);
+            let (mark, changelog) = Mark::read(element.metadata());
             standings.insert(
                 (element.topic().to_owned(), element.partition()),
                 Standing {
                     offset: offset.unwrap_or(0),
-                    mark: Mark::read(element.metadata()),
+                    mark,
+                    changelog,
                     known: offset.is_some(),
                 },
             );

@@ -84,7 +84,7 @@ fn partitions_name_topics(
                 Rule::Changelog,
                 name,
                 format!(
-                    "set to {partitions} partitions; a changelog has those of its stage's keyed topics, here \
+                    "set to {partitions} partitions; a changelog's follow from its stage's keyed topics, here \
                      {wanted}: remove the entry"
                 ),
             ));

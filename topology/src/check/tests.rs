@@ -202,8 +202,8 @@ fn a_broadcast_topic_has_one_partition() {
 }
 
 #[test]
-fn a_changelog_has_the_partitions_of_its_stage_and_is_compacted() {
-    check_broken(Rule::Changelog, "decider-changelog", "here 8", |it| {
+fn the_partitions_of_a_changelog_follow_from_its_stage_and_it_is_compacted() {
+    check_broken(Rule::Changelog, "decider-changelog", "here 2", |it| {
         it.partitions("decider-changelog", 4);
     });
     check_broken(

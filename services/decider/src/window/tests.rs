@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
+use prunella_schemas::{CowStr, NormalizedAlert};
 
 use super::*;
 
@@ -17,8 +18,8 @@ struct Arrival {
     at: Millis,
 }
 
-fn alert(arrival: Arrival) -> NormalizedAlert {
-    NormalizedAlert {
+fn alert(arrival: Arrival) -> BorrowedAlert<'static> {
+    let alert = NormalizedAlert {
         fingerprint: format!("series-{}", arrival.series),
         source_system: format!("source-{}", arrival.source),
         service_name: Some("inventory".to_owned()),
@@ -26,7 +27,8 @@ fn alert(arrival: Arrival) -> NormalizedAlert {
         timestamp: START + arrival.at,
         starts_at: START + arrival.at,
         ..NormalizedAlert::default()
-    }
+    };
+    alert.map(CowStr::from)
 }
 
 fn six_in_five_minutes() -> Count {
@@ -179,9 +181,9 @@ fn services_and_domains_are_counted_apart_and_services_without_case() {
     let mut number = 0;
     let mut take = |service: Option<&str>, domain: &str| {
         number += 1;
-        let alert = NormalizedAlert {
-            service_name: service.map(str::to_owned),
-            domain: domain.to_owned(),
+        let alert = BorrowedAlert {
+            service_name: service.map(|name| name.to_owned().into()),
+            domain: domain.to_owned().into(),
             ..alert(at_seconds(&[number])[0])
         };
         advance(&mut state.watermarks, &alert, START);
