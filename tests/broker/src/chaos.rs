@@ -14,7 +14,7 @@ use crate::feed::Feed;
 use crate::pipeline::{Pipeline, STAGES, Service};
 use crate::tally::Tally;
 use crate::target::Target;
-use crate::transactions::{Owners, Transactions};
+use crate::transactions::{Owners, Transactions, Undecided};
 
 /// Longest wait for something to hit.
 const LOOK: Duration = Duration::from_secs(10);
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// After a kill, what was on its way to the brokers arrives.
 const ARRIVE: Duration = Duration::from_millis(150);
+/// Longer than an instance that is alive and at work leaves a transaction open.
+const ALIVE: Duration = Duration::from_millis(400);
 
 /// What is done to the pipeline.
 #[derive(Clone, Debug)]
@@ -331,15 +333,35 @@ impl Run<'_> {
             .look(|counts| counts.claims(|partition| owned.contains(&partition)))
     }
 
-    /// What is undecided in these partitions; nothing if a broker is away that would have to say so.
-    fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Option<BTreeMap<i32, i64>> {
-        let topic = self.pipeline.topic(&changelog(app));
-        let undecided = self
-            .transactions
-            .undecided(&topic, self.pipeline.setup.partitions);
-        let mut undecided = undecided.ok()?;
-        undecided.retain(|partition, _| owned.contains(partition));
+    /// What is undecided where the state of these tasks lies; nothing if a broker is away that would have to say
+    /// so.
+    fn undecided(&self, app: &str, owned: &BTreeSet<i32>) -> Option<BTreeMap<i32, Undecided>> {
+        let name = changelog(app);
+        let partitions = self.pipeline.partitions(&name);
+        let topic = self.pipeline.topic(&name);
+        let mut undecided = self.transactions.undecided(&topic, partitions).ok()?;
+        undecided.retain(|partition, _| owned.iter().any(|task| task % partitions == *partition));
         Some(undecided)
+    }
+
+    /// What is undecided and stays so for longer than anyone alive takes to commit: another instance may have
+    /// state in the same partition.
+    fn left_open(&self, app: &str, owned: &BTreeSet<i32>) -> Option<BTreeMap<i32, i64>> {
+        let first = self.undecided(app, owned)?;
+        if first.is_empty() {
+            return Some(BTreeMap::new());
+        }
+        std::thread::sleep(ALIVE);
+        let second = self.undecided(app, owned)?;
+        let stuck = first.iter().filter(|(partition, open)| {
+            let later = second.get(partition);
+            later.is_some_and(|later| later.from == open.from)
+        });
+        Some(
+            stuck
+                .map(|(partition, open)| (*partition, open.records))
+                .collect(),
+        )
     }
 
     /// What of the killed instance's is open now. What it left open stays so until it is fenced or times out.
@@ -356,7 +378,7 @@ impl Run<'_> {
             if kill.app == "executor" {
                 hit.claims = self.claims(&owned);
             }
-            if let Some(undecided) = self.undecided(kill.app, &owned) {
+            if let Some(undecided) = self.left_open(kill.app, &owned) {
                 hit.undecided = undecided;
                 break;
             }

@@ -1,7 +1,6 @@
 //! What came of it all, as the Java client reads it, and what is wrong with it, if anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -9,7 +8,7 @@ use prunella_schemas::{
     Action, ActionResult, AuditEntry, AvroRecord, Decision, NormalizedAlert, Outcome, PlaybookRun,
     RawRef, ResultStatus, RunState, decode,
 };
-use prunella_test_servers::{CommittedRecord, JavaTool, read_committed};
+use prunella_test_servers::{CommittedRecord, partition_ends, read_committed};
 use prunella_topology::topics::{
     ACTIONS, AUDIT, DEAD_LETTERS, DECISIONS, NORMALIZED_ALERTS, RAW_ALERTS, RESULTS, RUNS,
 };
@@ -51,26 +50,16 @@ impl Facts {
     /// # Errors
     /// A topic that cannot be read, or a record that cannot be decoded.
     pub fn gather(pipeline: &Pipeline) -> Result<Self> {
-        // Each topic is read by a JVM of its own; two at a time keep two cores busy.
-        let (mut facts, (actions, results, audit, raw)) = std::thread::scope(|scope| {
-            let others = scope.spawn(|| {
-                anyhow::Ok((
-                    all(pipeline, ACTIONS)?,
-                    all(pipeline, RESULTS)?,
-                    all(pipeline, AUDIT)?,
-                    read(pipeline, RAW_ALERTS)?,
-                ))
-            });
-            let facts = Self {
-                normalized: all(pipeline, NORMALIZED_ALERTS)?,
-                decisions: all(pipeline, DECISIONS)?,
-                runs: all(pipeline, RUNS)?,
-                ..Self::default()
-            };
-            let others = others.join().map_err(|_| anyhow!("reading panicked"))??;
-            anyhow::Ok((facts, others))
-        })?;
-        (facts.actions, facts.results, facts.audit) = (actions, results, audit);
+        let mut facts = Self {
+            normalized: all(pipeline, NORMALIZED_ALERTS)?,
+            decisions: all(pipeline, DECISIONS)?,
+            runs: all(pipeline, RUNS)?,
+            actions: all(pipeline, ACTIONS)?,
+            results: all(pipeline, RESULTS)?,
+            audit: all(pipeline, AUDIT)?,
+            ..Self::default()
+        };
+        let raw = read(pipeline, RAW_ALERTS)?;
         for record in raw {
             for (index, service) in services(&record)?.into_iter().enumerate() {
                 let place = RawRef {
@@ -87,26 +76,16 @@ impl Facts {
     }
 
     fn look_at_ends(&mut self, pipeline: &Pipeline) -> Result<()> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/PartitionEnds.java");
-        let lines = JavaTool::source(program)
-            .args([&pipeline.bootstrap, &pipeline.prefix])
-            .run()?;
-        for line in lines.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            let number = |index: usize| -> Result<i64> {
-                let word = words
-                    .get(index)
-                    .with_context(|| format!("bad line {line}"))?;
-                Ok(word.parse()?)
-            };
-            let topic = words[0];
-            let (partition, begin, stable, high) = (number(1)?, number(2)?, number(3)?, number(4)?);
-            if stable < high {
-                self.open_transactions
-                    .push(format!("{topic}/{partition} from {stable} to {high}"));
+        for (topic, range) in partition_ends(&pipeline.bootstrap, &pipeline.prefix, READ)? {
+            if range.has_open_transaction() {
+                self.open_transactions.push(format!(
+                    "{topic}/{} from {} to {}",
+                    range.partition, range.end, range.high_watermark
+                ));
             }
-            if topic.ends_with(DEAD_LETTERS) && high > begin {
-                *self.dead.entry(topic.to_owned()).or_default() += high - begin;
+            let held = range.high_watermark - range.begin;
+            if topic.ends_with(DEAD_LETTERS) && held > 0 {
+                *self.dead.entry(topic).or_default() += held;
             }
         }
         Ok(())

@@ -1,27 +1,28 @@
 //! An installation of its own for each test: a prefix, topics, records in, and processes.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use prunella_test_servers::{Proc, committed_summary};
+use prunella_test_servers::{Proc, committed_summary, read_committed};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
 
-use crate::ledger::{INPUT, OUTPUT};
-
 /// Longest wait for the output: the machine may be busy, a takeover waits for a session.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Topics under a prefix of their own.
+/// Topics of one stage under a prefix of their own.
 pub struct Installation {
     /// `host:port,...`
     pub bootstrap: String,
     /// Put before every name.
     pub prefix: String,
+    /// The stage.
+    app: &'static str,
     dir: TempDir,
 }
 
@@ -37,20 +38,29 @@ impl Installation {
     ///
     /// # Errors
     /// If the broker does not make them.
-    pub fn new(bootstrap: &str, name: &str, partitions: i32, replication: i32) -> Result<Self> {
+    pub fn new(bootstrap: &str, name: &str, partitions: i32) -> Result<Self> {
+        Self::of("ledger", bootstrap, name, partitions)
+    }
+
+    /// Makes the topics of a stage, which are named after it.
+    ///
+    /// # Errors
+    /// If the broker does not make them.
+    pub fn of(app: &'static str, bootstrap: &str, name: &str, partitions: i32) -> Result<Self> {
         let installation = Self {
             bootstrap: bootstrap.to_owned(),
             prefix: format!("{name}-{}.", std::process::id()),
+            app,
             dir: tempfile::tempdir()?,
         };
-        let names: Vec<String> = [INPUT, OUTPUT, "ledger-in.dlq", "ledger-changelog"]
+        let names: Vec<String> = ["in", "out", "in.dlq", "changelog"]
             .iter()
-            .map(|topic| installation.name(topic))
+            .map(|topic| installation.name(&format!("{app}-{topic}")))
             .collect();
         let topics: Vec<NewTopic<'_>> = names
             .iter()
             .map(|name| {
-                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
+                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
                 if name.ends_with("changelog") {
                     topic.set("cleanup.policy", "compact")
                 } else {
@@ -77,6 +87,18 @@ impl Installation {
         format!("{}{name}", self.prefix)
     }
 
+    /// The stage's consumer group.
+    #[must_use]
+    pub fn group(&self) -> String {
+        self.name(self.app)
+    }
+
+    /// The topic with what came out.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.name(&format!("{}-out", self.app))
+    }
+
     /// Produces records to the input: `keys` keys, `each` times.
     ///
     /// # Errors
@@ -92,7 +114,7 @@ impl Installation {
     /// # Errors
     /// If the broker does not take them.
     pub fn produce_records(&self, records: impl Iterator<Item = (String, String)>) -> Result<()> {
-        let topic = self.name(INPUT);
+        let topic = self.name(&format!("{}-in", self.app));
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("partitioner", "murmur2_random")
@@ -113,7 +135,7 @@ impl Installation {
     /// # Errors
     /// If they do not come.
     pub fn wait_for_output(&self, records: u64) -> Result<()> {
-        let topic = self.name(OUTPUT);
+        let topic = self.output();
         let give_up = Instant::now() + PATIENCE;
         loop {
             let seen = committed_summary(&self.bootstrap, &topic, PATIENCE)?;
@@ -123,8 +145,36 @@ impl Installation {
             if Instant::now() > give_up {
                 bail!("{} of {records} records came out", seen.records);
             }
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Committed records of the output, in the order of the log.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn came_out(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default());
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for record in read_committed(&self.bootstrap, &self.output(), PATIENCE)? {
+            let (key, value) = (text(record.key)?, text(record.value)?);
+            values.entry(key).or_default().push(value);
+        }
+        Ok(values)
+    }
+
+    /// What is wrong with a ledger's output, if anything: every key must count from 1 without gap or repetition.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn fault(&self, keys: usize, each: usize) -> Result<Option<String>> {
+        let came_out = self.came_out()?;
+        let wanted: Vec<String> = (1..=each).map(|number| number.to_string()).collect();
+        if came_out.len() != keys {
+            return Ok(Some(format!("{} of {keys} keys came out", came_out.len())));
+        }
+        let wrong = came_out.into_iter().find(|(_, numbers)| *numbers != wanted);
+        Ok(wrong.map(|(key, numbers)| format!("{key} counts {numbers:?}")))
     }
 
     /// Starts a ledger process.
@@ -148,7 +198,7 @@ impl Installation {
         Ok(Proc::start(instance, command, &log)?)
     }
 
-    /// Deletes the ledger's consumer group, as its expiry would.
+    /// Deletes the stage's consumer group, as its expiry would.
     ///
     /// # Errors
     /// If the broker does not delete it.
@@ -159,7 +209,7 @@ impl Installation {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let group = self.name("ledger");
+        let group = self.group();
         let outcomes = runtime.block_on(admin.delete_groups(&[&group], &AdminOptions::new()))?;
         for outcome in outcomes {
             outcome.map_err(|(group, code)| anyhow::anyhow!("group {group}: {code}"))?;

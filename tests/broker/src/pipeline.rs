@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use prunella_stream::transaction::Guarantee;
 use prunella_test_servers::{Proc, ReservedPort};
+use prunella_topology::{Installation, Prefix, topic_specs};
 use tempfile::TempDir;
 
 /// Longest wait for a service: a takeover waits for the dead one's session.
@@ -139,6 +140,15 @@ impl Pipeline {
     #[must_use]
     pub fn topic(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// How many partitions a topic of it has.
+    #[must_use]
+    pub fn partitions(&self, name: &str) -> i32 {
+        let installation = Installation::on_one_broker(Prefix::default(), self.setup.partitions);
+        let specs = topic_specs(&installation);
+        let spec = specs.iter().find(|spec| spec.name == name);
+        spec.map_or(self.setup.partitions, |spec| spec.partitions)
     }
 
     /// `host:port` of the gateway, which keeps it over restarts.

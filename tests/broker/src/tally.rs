@@ -21,7 +21,7 @@ use crate::pipeline::Pipeline;
 /// Store of the executor's open actions, and of the orchestrator's runs, in their changelogs.
 const OPEN: u8 = 1;
 
-/// Partition and key of an entry in a changelog.
+/// Task and key of an entry in a changelog.
 type Entry = (i32, Vec<u8>);
 
 /// What is known by now.
@@ -33,7 +33,7 @@ pub struct Counts {
     pub triggered: BTreeSet<String>,
     /// Services whose run has ended.
     pub ended: BTreeSet<String>,
-    /// Actions that the executor has and that have no result, by partition: whether their effect is claimed.
+    /// Actions that the executor has and that have no result, by task: whether their effect is claimed.
     pub actions: BTreeMap<Entry, bool>,
     /// Runs that the orchestrator has and that have not ended.
     pub runs: BTreeSet<Entry>,
@@ -89,7 +89,7 @@ impl Tally {
             changelog("orchestrator"),
         ];
         for topic in &topics {
-            for partition in 0..pipeline.setup.partitions {
+            for partition in 0..pipeline.partitions(topic) {
                 assignment.add_partition_offset(
                     &pipeline.topic(topic),
                     partition,
@@ -144,13 +144,18 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// An entry's key begins with the number of its task: of the partition that the task reads.
+fn entry(key: &[u8]) -> Entry {
+    match key.split_first_chunk() {
+        Some((task, key)) => (i32::from_be_bytes(*task), key.to_vec()),
+        None => (-1, key.to_vec()),
+    }
+}
+
 impl Counts {
     fn take(&mut self, topic: &str, message: &BorrowedMessage<'_>) {
         self.records += 1;
-        let entry = (
-            message.partition(),
-            message.key().unwrap_or_default().to_vec(),
-        );
+        let entry = entry(message.key().unwrap_or_default());
         let is_open = entry.1.first() == Some(&OPEN);
         match (topic, message.payload()) {
             (DECISIONS, Some(value)) => self.decision(value),

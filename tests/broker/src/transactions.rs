@@ -11,6 +11,15 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// What the runtime writes into the metadata of its offsets, before its transactional id.
 const OWNER: &str = "prunella owner ";
 
+/// What nobody has decided yet in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// Offset of the first.
+    pub from: i64,
+    /// How many there are, their markers among them.
+    pub records: i64,
+}
+
 /// Asks for the ends of partitions, for one who reads everything and for one who reads what is committed.
 pub struct Transactions {
     all: BaseConsumer,
@@ -33,13 +42,14 @@ impl Transactions {
     ///
     /// # Errors
     /// A cluster that does not answer.
-    pub fn undecided(&self, topic: &str, partitions: i32) -> Result<BTreeMap<i32, i64>> {
+    pub fn undecided(&self, topic: &str, partitions: i32) -> Result<BTreeMap<i32, Undecided>> {
         // In this order: what is committed in between makes the difference smaller, not larger.
         let all = ends(&self.all, topic, partitions)?;
         let committed = ends(&self.committed, topic, partitions)?;
         let open = |(partition, end): (i32, i64)| {
-            let undecided = end - committed.get(&partition).copied().unwrap_or(end);
-            (undecided > 0).then_some((partition, undecided))
+            let from = committed.get(&partition).copied().unwrap_or(end);
+            let records = end - from;
+            (records > 0).then_some((partition, Undecided { from, records }))
         };
         Ok(all.into_iter().filter_map(open).collect())
     }

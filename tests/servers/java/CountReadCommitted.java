@@ -1,9 +1,16 @@
 import java.io.BufferedOutputStream;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,42 +24,94 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Reads a topic as a read_committed consumer sees it, from the beginning to the ends that the partitions have when
- * it starts, and prints each record as a line of JSON, or with --summary one line of counts.
+ * Says what a read_committed consumer sees, to whoever asks on a loopback port, which is printed first. One process
+ * answers many questions: starting and compiling it takes longer than any answer.
  *
- * <p>Usage: CountReadCommitted BOOTSTRAP TOPIC [TIMEOUT_MS] [--summary]
+ * <p>A question is one line, its words separated by tabs, on a connection of its own:
  *
- * <p>Keys, values and header values are base64 or null. Status 1: not everything could be read in time; 2: usage.
+ * <ul>
+ *   <li>records BOOTSTRAP TOPIC TIMEOUT_MS: each record from the beginning to the ends that the partitions have when
+ *       the question comes, as a line of JSON; keys, values and header values are base64 or null;
+ *   <li>summary BOOTSTRAP TOPIC TIMEOUT_MS: one line of counts;
+ *   <li>ends BOOTSTRAP PREFIX: a line for each partition of every topic whose name begins so: topic, partition,
+ *       begin, last stable offset, high watermark.
+ * </ul>
+ *
+ * <p>The last line of an answer is "done" or "failed: REASON".
  */
 public class CountReadCommitted {
     private static final int NAMED_DUPLICATES = 20;
 
-    public static void main(String[] args) {
-        List<String> rest = new ArrayList<>(List.of(args));
-        boolean summary = rest.remove("--summary");
-        if (rest.size() < 2 || rest.size() > 3) {
-            System.err.println("usage: CountReadCommitted BOOTSTRAP TOPIC [TIMEOUT_MS] [--summary]");
-            System.exit(2);
+    public static void main(String[] args) throws IOException {
+        try (ServerSocket server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+            System.out.println("port " + server.getLocalPort());
+            while (true) {
+                Socket socket = server.accept();
+                new Thread(() -> serve(socket)).start();
+            }
         }
-        long timeoutMs = rest.size() == 3 ? Long.parseLong(rest.get(2)) : 30_000;
-        PrintStream out =
-                new PrintStream(new BufferedOutputStream(System.out, 1 << 16), false, StandardCharsets.UTF_8);
-        Sink sink = summary ? new Counts() : record -> out.println(json(record));
-        Map<TopicPartition, Long> high = ends(rest.get(0), rest.get(1), "read_uncommitted");
-        try (KafkaConsumer<byte[], byte[]> consumer = consumer(rest.get(0), "read_committed")) {
-            List<TopicPartition> partitions = partitions(consumer, rest.get(1));
+    }
+
+    private static void serve(Socket socket) {
+        try (socket) {
+            var in = new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+            String question = in.readLine();
+            if (question == null) {
+                return;
+            }
+            PrintStream out = new PrintStream(
+                    new BufferedOutputStream(socket.getOutputStream(), 1 << 16), false, StandardCharsets.UTF_8);
+            try {
+                answer(question.split("\t"), out);
+                out.println("done");
+            } catch (Exception e) {
+                out.println("failed: " + String.valueOf(e.getMessage()).replace('\n', ' '));
+            }
+            out.flush();
+        } catch (IOException e) {
+            System.err.println(e);
+        }
+    }
+
+    private static void answer(String[] words, PrintStream out) throws Exception {
+        switch (words[0]) {
+            case "records" -> read(words, record -> out.println(json(record)), out);
+            case "summary" -> read(words, new Counts(), out);
+            case "ends" -> allEnds(words[1], words[2], out);
+            default -> throw new IllegalArgumentException("no such question: " + words[0]);
+        }
+    }
+
+    private static void read(String[] words, Sink sink, PrintStream out) throws TooSlow {
+        Map<TopicPartition, Long> high = ends(words[1], words[2], "read_uncommitted");
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(words[1], "read_committed")) {
+            List<TopicPartition> partitions = partitions(consumer, words[2]);
             Map<TopicPartition, Long> begins = consumer.beginningOffsets(partitions);
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-            read(consumer, partitions, ends, timeoutMs, sink);
+            read(consumer, partitions, ends, Long.parseLong(words[3]), sink);
             if (sink instanceof Counts counts) {
                 out.println(counts.json(partitions, begins, ends, high));
             }
-        } catch (TooSlow e) {
-            out.flush();
-            System.err.println(e.getMessage());
-            System.exit(1);
         }
-        out.flush();
+    }
+
+    private static void allEnds(String bootstrap, String prefix, PrintStream out) {
+        try (KafkaConsumer<byte[], byte[]> all = consumer(bootstrap, "read_uncommitted");
+                KafkaConsumer<byte[], byte[]> committed = consumer(bootstrap, "read_committed")) {
+            List<TopicPartition> partitions = all.listTopics().entrySet().stream()
+                    .filter(entry -> entry.getKey().startsWith(prefix))
+                    .flatMap(entry -> entry.getValue().stream())
+                    .map(info -> new TopicPartition(info.topic(), info.partition()))
+                    .sorted(Comparator.comparing(TopicPartition::topic).thenComparing(TopicPartition::partition))
+                    .toList();
+            Map<TopicPartition, Long> begins = all.beginningOffsets(partitions);
+            Map<TopicPartition, Long> high = all.endOffsets(partitions);
+            Map<TopicPartition, Long> stable = committed.endOffsets(partitions);
+            for (TopicPartition p : partitions) {
+                out.println(
+                        p.topic() + " " + p.partition() + " " + begins.get(p) + " " + stable.get(p) + " " + high.get(p));
+            }
+        }
     }
 
     private static void read(
@@ -102,8 +161,7 @@ public class CountReadCommitted {
                 .sorted((a, b) -> Integer.compare(a.partition(), b.partition()))
                 .toList();
         if (partitions.isEmpty()) {
-            System.err.println("topic " + topic + " does not exist");
-            System.exit(1);
+            throw new IllegalArgumentException("topic " + topic + " does not exist");
         }
         return partitions;
     }

@@ -9,7 +9,17 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 use crate::error::{Doing, Result};
+
+/// A temporary directory that is gone after this process, however it ends.
+pub(crate) fn temporary_dir(prefix: &str) -> Result<(TempDir, Afterwards)> {
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir();
+    let dir = dir.doing(|| "create a temporary directory".into())?;
+    let deleted = Afterwards::delete(dir.path().as_os_str())?;
+    Ok((dir, deleted))
+}
 
 /// A shell command that runs once this process is gone, unless it was called off.
 #[derive(Debug)]

@@ -7,10 +7,8 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::{
     error::{Result, ServerError},
-    java::JavaTool,
+    reader::{PROGRAM, ask},
 };
-
-const PROGRAM: &str = "CountReadCommitted.java";
 
 /// Name and value of each header, in the record's order; a name may come twice.
 pub type Headers = Vec<(String, Option<Vec<u8>>)>;
@@ -44,7 +42,7 @@ pub struct CommittedSummary {
     pub partitions: Vec<PartitionRange>,
 }
 
-/// Where a partition begins and ends. `end < high_watermark` means that a transaction is open in it.
+/// Where a partition begins and ends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct PartitionRange {
     pub partition: i32,
@@ -59,7 +57,14 @@ impl CommittedSummary {
     pub fn has_open_transaction(&self) -> bool {
         self.partitions
             .iter()
-            .any(|partition| partition.end < partition.high_watermark)
+            .any(PartitionRange::has_open_transaction)
+    }
+}
+
+impl PartitionRange {
+    /// Whether it holds an open transaction.
+    pub fn has_open_transaction(&self) -> bool {
+        self.end < self.high_watermark
     }
 }
 
@@ -70,7 +75,7 @@ pub fn read_committed(
     topic: &str,
     timeout: Duration,
 ) -> Result<Vec<CommittedRecord>> {
-    let mut records: Vec<CommittedRecord> = run(bootstrap, topic, timeout, None)?;
+    let mut records: Vec<CommittedRecord> = read("records", bootstrap, topic, timeout)?;
     records.sort_by_key(|record| (record.partition, record.offset));
     Ok(records)
 }
@@ -81,25 +86,52 @@ pub fn committed_summary(
     topic: &str,
     timeout: Duration,
 ) -> Result<CommittedSummary> {
-    let mut lines: Vec<CommittedSummary> = run(bootstrap, topic, timeout, Some("--summary"))?;
+    let mut lines: Vec<CommittedSummary> = read("summary", bootstrap, topic, timeout)?;
     lines
         .pop()
         .ok_or_else(|| bad_output("", serde_json::Error::custom("no line at all")))
 }
 
-fn run<T: for<'a> Deserialize<'a>>(
+/// Where the partitions of every topic begin and end whose name begins with `prefix`, sorted by topic and
+/// partition.
+pub fn partition_ends(
+    bootstrap: &str,
+    prefix: &str,
+    timeout: Duration,
+) -> Result<Vec<(String, PartitionRange)>> {
+    let lines = ask(&["ends", bootstrap, prefix], timeout)?;
+    lines
+        .iter()
+        .map(|line| {
+            parse_range(line).ok_or_else(|| bad_output(line, serde_json::Error::custom("no range")))
+        })
+        .collect()
+}
+
+fn parse_range(line: &str) -> Option<(String, PartitionRange)> {
+    let mut words = line.split(' ');
+    let topic = words.next()?.to_owned();
+    let mut number = || words.next()?.parse::<i64>().ok();
+    let range = PartitionRange {
+        partition: i32::try_from(number()?).ok()?,
+        begin: number()?,
+        end: number()?,
+        high_watermark: number()?,
+    };
+    Some((topic, range))
+}
+
+fn read<T: for<'a> Deserialize<'a>>(
+    what: &str,
     bootstrap: &str,
     topic: &str,
     timeout: Duration,
-    option: Option<&str>,
 ) -> Result<Vec<T>> {
-    let output = JavaTool::source(PROGRAM)
-        .args([bootstrap, topic, &timeout.as_millis().to_string()])
-        .args(option)
-        .timeout(timeout + Duration::from_secs(30))
-        .run()?;
-    output
-        .lines()
+    let millis = timeout.as_millis().to_string();
+    // It gives up by itself when the time is over, and says why.
+    let patience = timeout + Duration::from_secs(30);
+    ask(&[what, bootstrap, topic, &millis], patience)?
+        .iter()
         .map(|line| serde_json::from_str(line).map_err(|source| bad_output(line, source)))
         .collect()
 }
@@ -144,6 +176,18 @@ mod tests {
             record.headers,
             [("h".into(), Some(b"x".to_vec())), ("h".into(), None)]
         );
+    }
+
+    #[test]
+    fn a_line_of_ends_becomes_a_range() {
+        let range = PartitionRange {
+            partition: 3,
+            begin: 0,
+            end: 7,
+            high_watermark: 9,
+        };
+        assert_eq!(parse_range("t.a-b 3 0 7 9"), Some(("t.a-b".into(), range)));
+        assert_eq!(parse_range("t.a-b 3 0 7"), None);
     }
 
     #[test]

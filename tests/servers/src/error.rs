@@ -62,6 +62,9 @@ pub enum ServerError {
     #[error("{address} answered, but not as Apache Kafka does: {what}")]
     Protocol { address: String, what: String },
 
+    #[error("a read_committed consumer could not say `{question}`: {reason}")]
+    NotRead { question: String, reason: String },
+
     #[error("{tool} printed a line that is not the JSON it promises ({source}): {line}")]
     BadOutput {
         tool: String,

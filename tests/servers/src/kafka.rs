@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use self::properties::{ClusterId, server_properties};
 use crate::{
-    afterwards::Afterwards,
+    afterwards::{Afterwards, temporary_dir},
     error::{Doing, Result, ServerError},
     java::java,
     metadata::Metadata,
@@ -93,7 +93,10 @@ impl KafkaCluster {
         }
         let (dir, temporary) = match &options.dir {
             Some(dir) => (dir.clone(), None),
-            None => temporary_dir()?,
+            None => {
+                let (dir, deleted) = temporary_dir("prunella-kafka-")?;
+                (dir.path().to_path_buf(), Some((dir, deleted)))
+            }
         };
         let nodes = (1..=options.nodes)
             .map(|node| Node::new(&dir, node))
@@ -393,11 +396,4 @@ impl Node {
     fn process(&self) -> MutexGuard<'_, Option<Proc>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn temporary_dir() -> Result<(PathBuf, Option<(TempDir, Afterwards)>)> {
-    let dir = tempfile::Builder::new().prefix("prunella-kafka-").tempdir();
-    let dir = dir.doing(|| "create a temporary directory".into())?;
-    let deleted = Afterwards::delete(dir.path().as_os_str())?;
-    Ok((dir.path().to_path_buf(), Some((dir, deleted))))
 }

@@ -4,6 +4,7 @@
 //!   at will; [`KafkaCluster::shared`] is the one broker that ordinary broker tests have in common.
 //! - [`JavaTool`]: a Java program run with the fetched jars: Kafka's own tools, or a single source file of
 //!   `java/`; [`read_committed`] counts with a client library that is not ours.
+//! - [`Turn`]: which tests run side by side on this machine.
 //! - [`Proc`]: a child process with its log, to be stopped, continued and killed.
 //!
 //! Whatever a process starts through this crate dies with it, also when it is killed with -9.
@@ -18,9 +19,12 @@ mod kafka;
 mod metadata;
 mod ports;
 mod process;
+mod reader;
+mod turns;
 
 pub use committed::{
-    CommittedRecord, CommittedSummary, Headers, PartitionRange, committed_summary, read_committed,
+    CommittedRecord, CommittedSummary, Headers, PartitionRange, committed_summary, partition_ends,
+    read_committed,
 };
 pub use error::{Result, ServerError};
 pub use jars::jars;
@@ -29,3 +33,4 @@ pub use kafka::{ClusterOptions, Jit, KafkaCluster};
 pub use metadata::{BrokerAddress, Metadata, PartitionState};
 pub use ports::ReservedPort;
 pub use process::Proc;
+pub use turns::{Load, Turn};

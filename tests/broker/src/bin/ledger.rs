@@ -26,7 +26,7 @@ struct Arguments {
     at_least_once: bool,
     #[arg(long)]
     accept_lost_offsets: bool,
-    #[arg(long, default_value_t = 6_000)]
+    #[arg(long, default_value_t = 3_000)]
     session_timeout_ms: u32,
     #[arg(long, default_value_t = 100)]
     commit_interval_ms: u64,

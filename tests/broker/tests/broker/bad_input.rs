@@ -14,7 +14,7 @@ use prunella_schemas::{
     Action, ActionResult, AvroRecord, Control, Decision, KnowledgeRecord, NormalizedAlert, Switch,
     encode,
 };
-use prunella_test_servers::{CommittedRecord, KafkaCluster, read_committed};
+use prunella_test_servers::{CommittedRecord, KafkaCluster, Load, Turn, read_committed};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
@@ -194,6 +194,7 @@ fn unreadable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 #[test]
 fn what_the_gateway_cannot_take_it_refuses_and_goes_on() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let mut world = World::start("bad-gateway", &target);
     let path = "/v1/alerts/generic";
@@ -238,6 +239,7 @@ fn too_long(gateway: &str) -> u16 {
 
 #[test]
 fn what_comes_straight_to_raw_alerts_is_put_aside_with_its_reason() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let mut world = World::start("bad-raw", &target);
     let mut expected = BTreeMap::new();
@@ -302,6 +304,7 @@ fn what_comes_straight_to_raw_alerts_is_put_aside_with_its_reason() {
 
 #[test]
 fn records_that_are_none_of_ours_are_put_aside_by_every_stage() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let mut world = World::start("bad-avro", &target);
     // How many stages read it: each of them puts it aside, once.

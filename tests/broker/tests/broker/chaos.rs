@@ -10,7 +10,7 @@ use prunella_broker_tests::chaos::{Chaos, Kill, Outcome, Then, run};
 use prunella_broker_tests::pipeline::{Pipeline, STAGES, Setup};
 use prunella_broker_tests::target::Target;
 use prunella_stream::transaction::Guarantee;
-use prunella_test_servers::{ClusterOptions, KafkaCluster};
+use prunella_test_servers::{ClusterOptions, KafkaCluster, Load, Turn};
 
 /// How long the target takes: claims are open meanwhile.
 const DELAY: Duration = Duration::from_millis(30);
@@ -65,6 +65,7 @@ fn report(outcome: &Outcome) {
 
 #[test]
 fn every_playbook_runs_once_whatever_is_killed() {
+    let _turn = Turn::take(Load::Middle);
     if is_long() {
         return long();
     }
@@ -134,6 +135,7 @@ fn long() {
 
 #[test]
 fn at_least_once_does_not_keep_the_promise_which_shows_that_the_test_can_fail() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(DELAY).unwrap();
     let setup = Setup {
         guarantee: Guarantee::AtLeastOnce,

@@ -1,17 +1,15 @@
 //! The rules of the Kafka edge, each with the case that would break it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prunella_broker_tests::installation::{Installation, LedgerOptions};
-use prunella_broker_tests::ledger::OUTPUT;
-use prunella_test_servers::{KafkaCluster, Proc, read_committed};
+use prunella_test_servers::{KafkaCluster, Load, Proc, Turn, read_committed};
 
 const LEDGER: &str = env!("CARGO_BIN_EXE_ledger");
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn installation(name: &str, partitions: i32) -> Installation {
-    Installation::new(KafkaCluster::shared().unwrap(), name, partitions, 1).unwrap()
+    Installation::new(KafkaCluster::shared().unwrap(), name, partitions).unwrap()
 }
 
 fn options(arguments: &[&str]) -> LedgerOptions {
@@ -33,46 +31,20 @@ fn wait_ready(process: &mut Proc) {
     process.wait_for_log("ready", 0, PATIENCE).unwrap();
 }
 
-/// Numbers seen for each key, in the order of the log.
-fn counts(installation: &Installation) -> BTreeMap<String, Vec<i64>> {
-    let topic = installation.name(OUTPUT);
-    let mut counts: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for record in read_committed(&installation.bootstrap, &topic, PATIENCE).unwrap() {
-        let key = String::from_utf8(record.key.unwrap()).unwrap();
-        let number = String::from_utf8(record.value.unwrap())
-            .unwrap()
-            .parse()
-            .unwrap();
-        counts.entry(key).or_default().push(number);
-    }
-    counts
-}
-
-/// What is wrong with the ledger, if anything: every key counts from 1 without gap or repetition.
-fn fault(installation: &Installation, keys: usize, each: i64) -> Option<String> {
-    let counts = counts(installation);
-    let wanted: Vec<i64> = (1..=each).collect();
-    if counts.len() != keys {
-        return Some(format!("{} of {keys} keys came out", counts.len()));
-    }
-    counts
-        .into_iter()
-        .find(|(_, numbers)| *numbers != wanted)
-        .map(|(key, numbers)| format!("{key} counts {numbers:?}"))
-}
-
 #[test]
 fn every_record_comes_out_once() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("plain", 4);
     installation.produce(50, 40).unwrap();
     let mut ledger = start(&installation, "a", &[]);
     wait_ready(&mut ledger);
     installation.wait_for_output(2_000).unwrap();
-    assert_eq!(fault(&installation, 50, 40), None);
+    assert_eq!(installation.fault(50, 40).unwrap(), None);
 }
 
 #[test]
 fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("reject", 1);
     let values = ["count", "reject", "count"];
     installation
@@ -85,7 +57,7 @@ fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
     let mut ledger = start(&installation, "a", &[]);
     wait_ready(&mut ledger);
     installation.wait_for_output(2).unwrap();
-    assert_eq!(fault(&installation, 1, 2), None);
+    assert_eq!(installation.fault(1, 2).unwrap(), None);
     let dead = read_committed(
         &installation.bootstrap,
         &installation.name("ledger-in.dlq"),
@@ -98,6 +70,7 @@ fn a_rejected_record_is_dead_lettered_with_its_change_undone() {
 
 #[test]
 fn a_killed_process_goes_on_under_its_name() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("killed", 4);
     let mut ledger = start(&installation, "a", &["--commit-interval-ms", "20"]);
     wait_ready(&mut ledger);
@@ -108,11 +81,12 @@ fn a_killed_process_goes_on_under_its_name() {
         ledger = start(&installation, "a", &["--commit-interval-ms", "20"]);
     }
     installation.wait_for_output(20_000).unwrap();
-    assert_eq!(fault(&installation, 50, 400), None);
+    assert_eq!(installation.fault(50, 400).unwrap(), None);
 }
 
 #[test]
 fn another_instance_takes_over_and_fences_the_dead_one() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("takeover", 4);
     let mut first = start(&installation, "a", &[]);
     wait_ready(&mut first);
@@ -122,11 +96,12 @@ fn another_instance_takes_over_and_fences_the_dead_one() {
     std::thread::sleep(Duration::from_millis(100));
     first.kill9().unwrap();
     installation.wait_for_output(10_000).unwrap();
-    assert_eq!(fault(&installation, 50, 200), None);
+    assert_eq!(installation.fault(50, 200).unwrap(), None);
 }
 
 #[test]
 fn a_zombie_commits_nothing() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("zombie", 2);
     let mut zombie = start(&installation, "z", &[]);
     wait_ready(&mut zombie);
@@ -140,11 +115,12 @@ fn a_zombie_commits_nothing() {
     installation.produce(50, 100).unwrap();
     zombie.sigcont().unwrap();
     installation.wait_for_output(10_000).unwrap();
-    assert_eq!(fault(&installation, 50, 200), None);
+    assert_eq!(installation.fault(50, 200).unwrap(), None);
 }
 
 #[test]
 fn two_processes_under_one_name_end_with_a_message_not_a_fight() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("twins", 2);
     let mut first = start(&installation, "twin", &[]);
     wait_ready(&mut first);
@@ -160,12 +136,13 @@ fn two_processes_under_one_name_end_with_a_message_not_a_fight() {
     );
     installation.produce(50, 20).unwrap();
     installation.wait_for_output(2_000).unwrap();
-    assert_eq!(fault(&installation, 50, 40), None);
+    assert_eq!(installation.fault(50, 40).unwrap(), None);
     assert!(second.is_running().unwrap());
 }
 
 #[test]
 fn a_stopped_process_hands_over_without_a_fence() {
+    let _turn = Turn::take(Load::Light);
     let installation = installation("handover", 4);
     let mut first = start(&installation, "a", &[]);
     wait_ready(&mut first);
@@ -181,7 +158,7 @@ fn a_stopped_process_hands_over_without_a_fence() {
     wait_ready(&mut second);
     installation.produce(50, 20).unwrap();
     installation.wait_for_output(2_000).unwrap();
-    assert_eq!(fault(&installation, 50, 40), None);
+    assert_eq!(installation.fault(50, 40).unwrap(), None);
     assert!(
         !second.log_text().contains("fencing"),
         "{}",

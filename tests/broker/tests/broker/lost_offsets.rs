@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use prunella_broker_tests::installation::{Installation, LedgerOptions};
-use prunella_broker_tests::ledger::OUTPUT;
-use prunella_test_servers::{KafkaCluster, Proc, committed_summary};
+use prunella_test_servers::{KafkaCluster, Load, Proc, Turn, committed_summary};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -19,12 +18,13 @@ fn start(installation: &Installation, instance: &str, argument: Option<&str>) ->
 
 #[test]
 fn lost_offsets_are_refused_at_every_start_until_an_operator_says_otherwise() {
-    let installation = Installation::new(KafkaCluster::shared().unwrap(), "lost", 1, 1).unwrap();
+    let _turn = Turn::take(Load::Waits);
+    let installation = Installation::new(KafkaCluster::shared().unwrap(), "lost", 1).unwrap();
     installation.produce(5, 1).unwrap();
     let mut first = start(&installation, "first", None);
     first.wait_for_log("ready", 0, PATIENCE).unwrap();
     let output = || {
-        let topic = installation.name(OUTPUT);
+        let topic = installation.output();
         committed_summary(&installation.bootstrap, &topic, PATIENCE)
             .unwrap()
             .records

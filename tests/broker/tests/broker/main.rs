@@ -1,4 +1,5 @@
-//! Against a real Apache Kafka. One program, so that the tests, most of which mostly wait, run side by side.
+//! Against a real Apache Kafka. One program, so that the tests, most of which mostly wait, run side by side; each
+//! takes its turn, so that those that do not wait are not too many at once.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,11 +8,14 @@
     reason = "tests"
 )]
 
+mod back_pressure;
 mod bad_input;
 mod chaos;
 mod exactly_once;
+mod lost_messages;
 mod lost_offsets;
 mod outage;
+mod outcomes;
 mod pipeline;
 mod recovery;
 mod registry;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use prunella_broker_tests::chaos::{Chaos, run};
 use prunella_broker_tests::pipeline::{Pipeline, Setup};
 use prunella_broker_tests::target::Target;
-use prunella_test_servers::KafkaCluster;
+use prunella_test_servers::{KafkaCluster, Load, Turn};
 
 #[test]
 fn every_alert_is_decided_once_and_every_triggered_playbook_runs_once() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let setup = Setup::new("pipeline", &target.url());
     let pipeline = Pipeline::install(KafkaCluster::shared().unwrap(), setup).unwrap();

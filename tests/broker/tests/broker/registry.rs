@@ -8,7 +8,7 @@ use prunella_broker_tests::pipeline::{PATIENCE, Pipeline, Service, Setup};
 use prunella_broker_tests::registry::SchemaRegistry;
 use prunella_broker_tests::target::Target;
 use prunella_schemas::{AvroRecord, NormalizedAlert, Registry, decode_with, encode_confluent};
-use prunella_test_servers::{CommittedRecord, KafkaCluster, read_committed};
+use prunella_test_servers::{CommittedRecord, KafkaCluster, Load, Turn, read_committed};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -110,6 +110,7 @@ fn framed(alert: &NormalizedAlert, id: u32) -> Vec<u8> {
 
 #[test]
 fn stages_speak_confluent_framing_and_lose_nothing_while_the_registry_is_away() {
+    let _turn = Turn::take(Load::Middle);
     let mut world = World::start();
     world.feed(0, FIRST);
     world.wait_for_calls(FIRST);

@@ -8,7 +8,7 @@ use prunella_broker_tests::feed::Feed;
 use prunella_broker_tests::pipeline::{PATIENCE, Pipeline, Setup};
 use prunella_broker_tests::tally::{Counts, Tally};
 use prunella_broker_tests::target::Target;
-use prunella_test_servers::KafkaCluster;
+use prunella_test_servers::{KafkaCluster, Load, Turn};
 
 const ALERTS: usize = 60;
 
@@ -31,6 +31,7 @@ fn wait_until(what: &str, tally: &Tally, reached: impl Fn(&Counts) -> bool) {
 
 #[test]
 fn an_executor_that_comes_back_from_the_dead_does_nothing_twice() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let pipeline = Pipeline::install(
         KafkaCluster::shared().unwrap(),
@@ -90,6 +91,7 @@ fn an_executor_that_comes_back_from_the_dead_does_nothing_twice() {
 
 #[test]
 fn two_services_under_one_name_end_with_a_message_not_a_fight() {
+    let _turn = Turn::take(Load::Middle);
     let target = Target::start(Duration::ZERO).unwrap();
     let pipeline = Pipeline::install(
         KafkaCluster::shared().unwrap(),

@@ -61,6 +61,8 @@ pub(super) fn server_properties(
     line("broker.session.timeout.ms", &4000);
     line("broker.heartbeat.interval.ms", &1000);
     line("group.initial.rebalance.delay.ms", &0);
+    // The default of 6 s is longer than most tests take.
+    line("group.min.session.timeout.ms", &1000);
     line(
         "transaction.abort.timed.out.transaction.cleanup.interval.ms",
         &1000,
