@@ -77,16 +77,19 @@ impl Installation {
             .unwrap_or(default)
     }
 
-    /// Partitions of a stage's changelog: one for every four tasks that keep state in it, of which there is one
-    /// for each partition of its keyed sources.
+    /// Tasks of a stage: one for each partition of its keyed sources; the most, should they differ.
     #[must_use]
-    pub fn changelog_partitions(&self, topics: &[Topic], service: Service) -> i32 {
+    pub fn tasks(&self, topics: &[Topic], service: Service) -> i32 {
         keyed_sources(topics, service)
             .map(|topic| self.partitions_of(topic))
             .max()
-            .map_or(0, |tasks| {
-                (tasks + TASKS_A_PARTITION - 1) / TASKS_A_PARTITION
-            })
+            .unwrap_or(0)
+    }
+
+    /// Partitions of a stage's changelog: one for every four tasks, which keep their state in it.
+    #[must_use]
+    pub fn changelog_partitions(&self, topics: &[Topic], service: Service) -> i32 {
+        (self.tasks(topics, service) + TASKS_A_PARTITION - 1) / TASKS_A_PARTITION
     }
 }
 

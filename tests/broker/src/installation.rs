@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use prunella_test_servers::{Proc, committed_summary, read_committed};
+use prunella_test_servers::{Metadata, Proc, committed_summary, read_committed};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -78,7 +78,27 @@ impl Installation {
         for outcome in outcomes {
             outcome.map_err(|(topic, code)| anyhow::anyhow!("topic {topic}: {code}"))?;
         }
+        installation.wait_for_topics(&names)?;
         Ok(installation)
+    }
+
+    /// Waits until the broker serves these topics: its controller answers a little earlier.
+    fn wait_for_topics(&self, names: &[String]) -> Result<()> {
+        let broker = self.bootstrap.split(',').next().unwrap_or_default();
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let seen = Metadata::ask(broker, PATIENCE)?;
+            let served = |name: &String| {
+                let of_topic = seen.partitions.iter().filter(|it| it.topic == *name);
+                let mut of_topic = of_topic.peekable();
+                of_topic.peek().is_some() && of_topic.all(|it| it.leader.is_some())
+            };
+            match names.iter().find(|name| !served(name)) {
+                None => return Ok(()),
+                Some(name) if Instant::now() > give_up => bail!("topic {name} is not served"),
+                Some(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// A name with the prefix.

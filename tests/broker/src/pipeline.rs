@@ -32,6 +32,8 @@ pub struct Setup {
     pub commit_interval_ms: u64,
     /// Where the playbook's calls go.
     pub target: String,
+    /// Calls that may be under way at a time in one process.
+    pub max_in_flight: usize,
     /// The schema registry's URL, if there is one.
     pub schema_registry: Option<String>,
 }
@@ -47,6 +49,7 @@ impl Setup {
             guarantee: Guarantee::ExactlyOnce,
             commit_interval_ms: 100,
             target: target.to_owned(),
+            max_in_flight: 256,
             schema_registry: None,
         }
     }
@@ -244,6 +247,7 @@ impl Pipeline {
             replication,
             commit_interval_ms,
             target,
+            max_in_flight,
             ..
         } = &self.setup;
         let min_insync = (replication + 1) / 2;
@@ -270,6 +274,7 @@ listen = "127.0.0.1:0"
 listen = "{gateway}"
 [effects]
 base_url = "{target}"
+max_in_flight = {max_in_flight}
 [topology]
 partitions = {partitions}
 replication = {replication}

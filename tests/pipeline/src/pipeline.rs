@@ -104,7 +104,7 @@ impl Pipeline {
         }
         for stage in stages() {
             let service = Service::by_name(stage.app).expect("a declared stage");
-            let partitions = installation.changelog_partitions(TOPICS, service);
+            let partitions = installation.tasks(TOPICS, service);
             let (make, config) = (stage.make_with, config.clone());
             topology = topology.stage(partitions, move |partition| make(&config, partition));
         }
