@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use prunella_test_servers::{Metadata, Proc, committed_summary, read_committed};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tempfile::TempDir;
@@ -60,11 +60,13 @@ impl Installation {
         let topics: Vec<NewTopic<'_>> = names
             .iter()
             .map(|name| {
-                let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+                let topic =
+                    |partitions| NewTopic::new(name, partitions, TopicReplication::Fixed(1));
                 if name.ends_with("changelog") {
-                    topic.set("cleanup.policy", "compact")
+                    // Shared by tasks, as the pipeline's are.
+                    topic((partitions + 3) / 4).set("cleanup.policy", "compact")
                 } else {
-                    topic
+                    topic(partitions)
                 }
             })
             .collect();
@@ -233,6 +235,26 @@ impl Installation {
         let outcomes = runtime.block_on(admin.delete_groups(&[&group], &AdminOptions::new()))?;
         for outcome in outcomes {
             outcome.map_err(|(group, code)| anyhow::anyhow!("group {group}: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the stage's changelog more partitions, as an administrator might.
+    ///
+    /// # Errors
+    /// If the broker refuses.
+    pub fn grow_changelog(&self, partitions: usize) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .create()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let topic = self.name(&format!("{}-changelog", self.app));
+        let wanted = [NewPartitions::new(&topic, partitions)];
+        let outcomes = runtime.block_on(admin.create_partitions(&wanted, &AdminOptions::new()))?;
+        for outcome in outcomes {
+            outcome.map_err(|(topic, code)| anyhow::anyhow!("topic {topic}: {code}"))?;
         }
         Ok(())
     }

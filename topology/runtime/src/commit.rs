@@ -147,6 +147,11 @@ impl StreamThread {
             (Some(producer), Some(metadata)) if producer.guarantee() == Guarantee::ExactlyOnce => {
                 producer.send_offsets(&offsets, metadata)
             }
+            // A plain commit now would not wait for the transaction.
+            (Some(producer), None) if producer.guarantee() == Guarantee::ExactlyOnce => {
+                tracing::warn!(stage = self.spec.app, "no group to commit offsets for");
+                Reply::Fatal
+            }
             (Some(_), _) => match self.consumer.commit(&offsets, CommitMode::Sync) {
                 Ok(()) => Reply::Done,
                 Err(error) => {
@@ -285,6 +290,10 @@ pub(crate) fn drain(
     let mut failure = None;
     let mut scratch = Vec::new();
     slot.task.drain(&mut |output| {
+        // One that waited in vain for room in the queue is enough.
+        if failure.is_some() {
+            return;
+        }
         let (topic, value) = match output.sink {
             Sink::Topic(index) => (
                 &outlets.sink_topics[index],
@@ -327,6 +336,9 @@ fn produce_changes(
     for (task, slot) in slots.iter_mut().filter(|(_, slot)| slot.touched) {
         let partition = changelog.partition_of(*task);
         slot.task.prepare(&mut |key, value| {
+            if failure.is_some() {
+                return;
+            }
             Changelog::key(*task, key, &mut entry);
             let sent = producer.send(&Outgoing {
                 topic: &changelog.topic,

@@ -1,5 +1,6 @@
 //! The transactional producer of a stream thread, and what its errors mean.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -78,14 +79,20 @@ pub(crate) struct TransactionalProducer {
     /// Which of them has the present transaction.
     turn: usize,
     guarantee: Guarantee,
-    failed_before: u64,
 }
 
 /// One transactional id.
 struct Client {
     producer: BaseProducer<DeliveryContext>,
     context: DeliveryContext,
+    /// How many records had failed when its transaction began; without transactions, when it was flushed last.
+    failed_before: Cell<u64>,
+    /// Aborts since its last commit. Counted here: the other client's commits say nothing about this one.
+    aborts: Cell<u32>,
 }
+
+/// How many transactions of one client may abort in a row before the client itself is suspected.
+const ABORTS: u32 = 3;
 
 impl Client {
     fn create(
@@ -120,7 +127,18 @@ impl Client {
         if guarantee == Guarantee::ExactlyOnce {
             init_transactions(&producer)?;
         }
-        Ok(Self { producer, context })
+        Ok(Self {
+            producer,
+            context,
+            failed_before: Cell::new(0),
+            aborts: Cell::new(0),
+        })
+    }
+}
+
+impl Client {
+    fn failures(&self) -> u64 {
+        self.context.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -152,7 +170,6 @@ impl TransactionalProducer {
             clients,
             turn: 0,
             guarantee,
-            failed_before: 0,
         })
     }
 
@@ -161,14 +178,17 @@ impl TransactionalProducer {
     }
 
     pub(crate) fn begin(&mut self) -> Reply {
-        self.turn = (self.turn + 1) % self.clients.len();
-        self.failed_before = self.failures();
-        let client = self.client();
-        client
-            .context
-            .told
-            .store(self.failed_before, Ordering::Relaxed);
-        reply("begin", client.producer.begin_transaction())
+        let next = (self.turn + 1) % self.clients.len();
+        let client = &self.clients[next];
+        let failures = client.failures();
+        client.failed_before.set(failures);
+        client.context.told.store(failures, Ordering::Relaxed);
+        let reply = reply("begin", client.producer.begin_transaction());
+        // Said again, it is said to the same client.
+        if reply == Reply::Done {
+            self.turn = next;
+        }
+        reply
     }
 
     /// Hands a record to the client's queue; waits while the queue is full.
@@ -223,10 +243,11 @@ impl TransactionalProducer {
 
     /// Waits until every record has been acknowledged. The client library's own flush waits in steps of 100 ms.
     pub(crate) fn flush(&self) -> Reply {
+        let client = self.client();
         let give_up = Instant::now() + CALL;
-        while self.client().producer.in_flight_count() > 0 {
-            self.client().producer.poll(Duration::ZERO);
-            if self.client().producer.in_flight_count() == 0 {
+        while client.producer.in_flight_count() > 0 {
+            client.producer.poll(Duration::ZERO);
+            if client.producer.in_flight_count() == 0 {
                 break;
             }
             if Instant::now() > give_up {
@@ -235,12 +256,13 @@ impl TransactionalProducer {
             }
             std::thread::sleep(Duration::from_micros(200));
         }
-        let failures = self.failures();
-        self.client()
-            .context
-            .told
-            .store(failures, Ordering::Relaxed);
-        if failures == self.failed_before {
+        let failures = client.failures();
+        client.context.told.store(failures, Ordering::Relaxed);
+        let before = client.failed_before.get();
+        if self.guarantee == Guarantee::AtLeastOnce {
+            client.failed_before.set(failures);
+        }
+        if failures == before {
             Reply::Done
         } else {
             Reply::Abortable
@@ -252,37 +274,47 @@ impl TransactionalProducer {
             Reply::Done => {}
             other => return other,
         }
-        reply("commit", self.client().producer.commit_transaction(CALL))
+        let client = self.client();
+        let reply = reply("commit", client.producer.commit_transaction(CALL));
+        if reply == Reply::Done {
+            client.aborts.set(0);
+        }
+        reply
     }
 
     /// Takes back what is not sent yet, waits for what is, and aborts. Taking back is left to the client library:
     /// done by us beforehand, it leaves a gap in the sequence for which the broker refuses the client's next
     /// transaction. The library waits for the reports of what it takes back, and only we can take them.
-    pub(crate) fn abort(&mut self) -> Reply {
+    ///
+    /// A client that aborts again and again is given up: an id that the brokers forgot fails every transaction so.
+    pub(crate) fn abort(&self) -> Reply {
         let client = self.client();
+        let producer = &client.producer;
         // What is taken back now is no news.
         client.context.told.store(u64::MAX, Ordering::Relaxed);
         let ended = AtomicBool::new(false);
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !ended.load(Ordering::Relaxed) {
-                    client.producer.poll(Duration::from_millis(1));
+                    producer.poll(Duration::from_millis(1));
                 }
             });
-            let outcome = client.producer.abort_transaction(CALL);
+            let outcome = producer.abort_transaction(CALL);
             ended.store(true, Ordering::Relaxed);
             outcome
         });
-        self.failed_before = self.failures();
-        reply("abort", outcome)
+        let reply = reply("abort", outcome);
+        if reply == Reply::Done {
+            client.aborts.set(client.aborts.get() + 1);
+        }
+        if client.aborts.get() >= ABORTS {
+            return Reply::Fatal;
+        }
+        reply
     }
 
     pub(crate) fn guarantee(&self) -> Guarantee {
         self.guarantee
-    }
-
-    fn failures(&self) -> u64 {
-        self.client().context.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -321,7 +353,10 @@ fn reply(call: &'static str, result: KafkaResult<()>) -> Reply {
         tracing::warn!(call, %error, "transaction call failed");
         return Reply::Fatal;
     };
-    let reply = if cause.is_fatal() {
+    // An id that the brokers forgot after a week without use: it counts as abortable, and every next transaction
+    // fails in the same way.
+    let forgotten = cause.code() == RDKafkaErrorCode::InvalidProducerIdMapping;
+    let reply = if cause.is_fatal() || forgotten {
         Reply::Fatal
     } else if cause.txn_requires_abort() {
         Reply::Abortable

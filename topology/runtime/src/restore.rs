@@ -55,7 +55,7 @@ pub(crate) fn side_consumer(
 ///
 /// A partition may also hold the state of tasks that are at work elsewhere: their records are passed over, and
 /// their open transactions, over in milliseconds, are waited for. One that is left open by a dead owner ends when
-/// that owner's partitions are taken over.
+/// that owner's partitions are taken over, so at its session's end, or when the transaction times out.
 pub(crate) fn restore(
     base: &ClientConfig,
     side: &BaseConsumer<LogContext>,
@@ -92,7 +92,7 @@ pub(crate) fn restore(
         if !go_on() {
             return Err(RestoreError::Interrupted);
         }
-        if read_chunk(&consumer, topic, tasks, &mut counts)? > 0 {
+        if read_chunk(&consumer, changelog, tasks, &mut counts)? > 0 {
             moved = Instant::now();
         }
         let positions = consumer.position()?;
@@ -126,7 +126,7 @@ fn reader(base: &ClientConfig, group: &str) -> KafkaResult<BaseConsumer<LogConte
 
 fn read_chunk(
     consumer: &BaseConsumer<LogContext>,
-    topic: &str,
+    changelog: &Changelog,
     tasks: &mut BTreeMap<i32, &mut Box<dyn Task>>,
     counts: &mut BTreeMap<i32, u64>,
 ) -> Result<usize, RestoreError> {
@@ -140,14 +140,17 @@ fn read_chunk(
         };
         read += 1;
         let unreadable = |cause| RestoreError::Codec {
-            topic: topic.to_owned(),
+            topic: changelog.topic.clone(),
             partition: message.partition(),
             offset: message.offset(),
             cause,
         };
-        let Some((task, key)) = Changelog::split(message.key().unwrap_or_default()) else {
-            let cause = CodecFailure::new("its key does not begin with the number of a task");
-            return Err(unreadable(cause));
+        let entry = Changelog::split(message.key().unwrap_or_default());
+        let here = |task: i32| changelog.partition_of(task) == message.partition();
+        let Some((task, key)) = entry.filter(|(task, _)| here(*task)) else {
+            return Err(unreadable(CodecFailure::new(
+                "its key does not begin with the number of a task whose state lies in this partition",
+            )));
         };
         if let (Some(state), Some(count)) = (tasks.get_mut(&task), counts.get_mut(&task)) {
             *count += 1;

@@ -58,3 +58,27 @@ fn lost_offsets_are_refused_at_every_start_until_an_operator_says_otherwise() {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+#[test]
+fn state_is_not_looked_for_where_it_does_not_lie() {
+    let _turn = Turn::take(Load::Waits);
+    let installation = Installation::new(KafkaCluster::shared().unwrap(), "moved", 2).unwrap();
+    installation.produce(5, 1).unwrap();
+    for start_anew in [false, true] {
+        let mut same = start(&installation, "same", None);
+        same.wait_for_log("ready", 0, PATIENCE).unwrap();
+        if start_anew {
+            installation.produce(5, 1).unwrap();
+        }
+        let wanted = if start_anew { 10 } else { 5 };
+        installation.wait_for_output(wanted).unwrap();
+        same.sigterm().unwrap();
+        assert!(same.wait(PATIENCE).unwrap().success());
+    }
+    installation.grow_changelog(2).unwrap();
+    let mut refused = start(&installation, "same", None);
+    assert_eq!(refused.wait(PATIENCE).unwrap().code(), Some(1));
+    let said = refused.log_text();
+    assert!(said.contains("2 partitions and had 1"), "{said}");
+    assert_eq!(installation.fault(5, 2).unwrap(), None);
+}

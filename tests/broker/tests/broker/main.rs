@@ -12,6 +12,7 @@ mod back_pressure;
 mod bad_input;
 mod chaos;
 mod exactly_once;
+mod forgotten_id;
 mod lost_messages;
 mod lost_offsets;
 mod outage;

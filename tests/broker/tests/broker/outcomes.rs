@@ -42,14 +42,16 @@ impl World {
         }
     }
 
-    /// Fences the thread's producer, as another owner of its transactional id would.
+    /// Fences the thread's producer, as another owner of its transactional ids would.
     fn fence(&self) {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", &self.installation.bootstrap)
-            .set("transactional.id", self.installation.name("caller.a.0"))
-            .create()
-            .unwrap();
-        producer.init_transactions(PATIENCE).unwrap();
+        for id in ["caller.a.0", "caller.a.0.alternate"] {
+            let producer: BaseProducer = ClientConfig::new()
+                .set("bootstrap.servers", &self.installation.bootstrap)
+                .set("transactional.id", self.installation.name(id))
+                .create()
+                .unwrap();
+            producer.init_transactions(PATIENCE).unwrap();
+        }
     }
 
     /// More questions, one after the other, until the thread wants a new producer; how many there were.
