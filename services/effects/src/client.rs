@@ -1,4 +1,4 @@
-//! The HTTP clients, and what is checked when a new connection stands.
+//! The HTTP clients, and where each asks the guard.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use reqwest::{Client, Request, Response};
 use tower::{BoxError, Layer, Service};
 
 use crate::config::{EffectsConfig, EffectsConfigError};
+use crate::guarded_body::guard_body;
 use crate::guards::{Guard, Hindrance};
 
 /// Idle connections are given up before the servers' own limits (5 s at the shortest that are common): a request
@@ -44,14 +45,16 @@ impl Clients {
         })
     }
 
-    /// Sends a request if the guard lets it, now and again when a new connection stands.
+    /// Sends a request if the guard lets it: now, again when a new connection stands, and for what may change its
+    /// target once more when the connection takes it up.
     pub(crate) async fn send(
         &self,
-        request: Request,
+        mut request: Request,
         guard: Arc<Guard>,
     ) -> Result<Response, SendError> {
         guard.check_before()?;
         let client = if guard.mutating {
+            guard_body(&mut request, &guard);
             &self.acts
         } else {
             &self.reads
@@ -68,6 +71,8 @@ fn client(config: &EffectsConfig, redirects: Policy) -> Result<Client, EffectsCo
         .retry(reqwest::retry::never())
         // Requests go where the configuration says, not where the process's environment says.
         .no_proxy()
+        // What asks the guard last stands on the order in which HTTP/1.1 is written.
+        .http1_only()
         .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
         .pool_idle_timeout(IDLE)
         .user_agent(concat!("prunella/", env!("CARGO_PKG_VERSION")))

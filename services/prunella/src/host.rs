@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::runner::{HttpRunner, SwitchesOf};
+use prunella_effects_runner::{HttpRunner, SwitchesOf};
 
 /// The running stages and the listener for health and metrics.
 pub struct Host {

@@ -14,7 +14,6 @@ mod host;
 mod kafka;
 mod output;
 mod reach;
-mod runner;
 mod stop;
 
 use std::io::IsTerminal;

@@ -1,7 +1,6 @@
 //! Where the registry is and who asks.
 
-use std::fmt;
-
+pub use prunella_secret::Secret;
 use serde::Deserialize;
 
 /// How to reach a schema registry. Without a URL there is none, and records are written in Avro single-object
@@ -34,29 +33,6 @@ impl Default for SchemaRegistryConfig {
             token: None,
             timeout_ms: 2_000,
         }
-    }
-}
-
-/// A text that is never printed.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret with that text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
     }
 }
 

@@ -12,6 +12,7 @@ use rdkafka::message::Message;
 use crate::child::Child;
 use crate::cluster::Scene;
 use crate::feed;
+use crate::floor;
 use crate::options::Options;
 use crate::report::{Report, Row, Target as Goal};
 use crate::stages::PIPELINE;
@@ -32,7 +33,7 @@ pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
             &options.bootstrap,
             &format!("backlog{one_in}"),
             options.stage_partitions,
-            &[],
+            &["copied"],
         )?;
         let address = target.address.to_string();
         feed::knowledge(&scene, &address)?;
@@ -62,17 +63,50 @@ pub fn run(options: &Options, dir: &Path, report: &mut Report) -> Result<()> {
             "{runs} runs were to call the target; {} did and {failed} were refused",
             calls.keys
         );
-        report.add(row(
-            name,
-            options.records,
-            limit,
-            &measured,
-            calls.repeated,
-            failed,
+        let written = floor::records_beside(&scene, "raw-alerts")? as f64 / options.records as f64;
+        report.add(
+            row(
+                name.clone(),
+                options.records,
+                limit,
+                &measured,
+                calls.repeated,
+                failed,
+            )
+            .with("records written", written),
+        );
+        report.add(floor_of(
+            format!("libraries alone, {name}"),
+            &Parts {
+                calls: runs as f64 / options.records as f64,
+                call_us: floor::call_us(dir, &address, runs.max(1_000))?,
+                reads: 3.0 + 4.0 * runs as f64 / options.records as f64,
+                copy_us: floor::copy_us(dir, &scene, options.records)?,
+            },
         ));
+        let _ = target.take_calls();
         scene.remove()?;
     }
     Ok(())
+}
+
+/// What one alert needs of the client libraries.
+struct Parts {
+    calls: f64,
+    call_us: f64,
+    reads: f64,
+    copy_us: f64,
+}
+
+/// Each record that a stage reads is taken for one that it also writes: what else is written (state, snapshots,
+/// the audit trail) comes on top, so this is below what is needed.
+fn floor_of(name: String, parts: &Parts) -> Row {
+    let least = parts.calls * parts.call_us + parts.reads * parts.copy_us;
+    Row::new(PART, name)
+        .with("CPU us/alert", least)
+        .with("us a call", parts.call_us)
+        .with("us a record copied", parts.copy_us)
+        .with("records read", parts.reads)
 }
 
 fn row(

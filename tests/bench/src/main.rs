@@ -10,6 +10,7 @@ mod cluster;
 mod copy;
 mod effects;
 mod feed;
+mod floor;
 mod latency;
 mod meter;
 mod options;
@@ -48,6 +49,9 @@ enum Command {
     /// A process of stages
     #[command(hide = true)]
     Stages(worker::StagesArgs),
+    /// Bare calls
+    #[command(hide = true)]
+    Calls(floor::CallsArgs),
     /// A bare copy
     #[command(hide = true)]
     Copy(copy::CopyArgs),
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Some(Command::Stages(args)) => worker::run(args).and_then(|measured| tell(&measured)),
         Some(Command::Copy(args)) => copy::copy(args).and_then(|measured| tell(&measured)),
+        Some(Command::Calls(args)) => floor::call(args).and_then(|measured| tell(&measured)),
         None => measure(&cli.run),
     };
     match outcome {

@@ -20,8 +20,8 @@ fn thrown() -> SwitchState {
 async fn nothing_is_sent_once_membership_may_be_lost() {
     let server = Server::start().await;
     let effects = effects(&base(&server));
-    // Asked when the request is handed over, and again when the connection stands.
-    for (given, sent) in [(0, false), (1, false), (2, true)] {
+    // Asked when the request is handed over, when the connection stands, and when it takes the request up.
+    for (given, sent) in [(0, false), (1, false), (2, false), (3, true)] {
         let outcome = effects.perform(post("/json"), Leave::times(given)).await;
         let expected = if sent {
             Ended::Succeeded

@@ -5,6 +5,7 @@
 mod calls;
 mod config;
 mod guards;
+mod last_check;
 mod notifications;
 mod server;
 mod world;

@@ -37,6 +37,11 @@ impl Leave {
             remaining: Duration::from_millis(remaining),
         })
     }
+
+    /// How often it was asked for.
+    pub fn asked(&self) -> usize {
+        self.checks.load(Ordering::SeqCst)
+    }
 }
 
 impl Permit for Leave {

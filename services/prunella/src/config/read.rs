@@ -208,9 +208,14 @@ mod tests {
         parse("p.toml", text, &variables)
     }
 
-    fn check_refused(text: &str, variables: &[(&str, &str)], expected: &str) {
-        let error = format!("{:#}", read(text, variables).expect_err(expected));
-        assert_eq!(error, expected);
+    fn check_file_refused(text: &str, expected: &str) {
+        let error = read(text, &[]).expect_err(expected);
+        assert_eq!(format!("{error:#}"), expected);
+    }
+
+    fn check_variable_refused(name: &str, value: &str, expected: &str) {
+        let error = read("", &[(name, value)]).expect_err(expected);
+        assert_eq!(format!("{error:#}"), expected);
     }
 
     #[test]
@@ -272,9 +277,8 @@ mod tests {
                 .schema_registry
                 .is_configured()
         );
-        check_refused(
+        check_file_refused(
             "[schema_registry]\nuser = \"ada\"",
-            &[],
             "p.toml:2:1: unknown field `user`, expected one of `url`, `username`, `password`, `token`, \
              `timeout_ms`; did you mean `url`?",
         );
@@ -282,64 +286,62 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_by_name_with_a_suggestion() {
-        check_refused(
+        check_file_refused(
             "[kafka]\nbootstrap_server = \"a:1\"",
-            &[],
             "p.toml:2:1: unknown field `bootstrap_server`, expected one of `bootstrap_servers`, `prefix`, \
              `properties`; did you mean `bootstrap_servers`?",
         );
-        check_refused(
+        check_file_refused(
             "[log]\nformat = \"jsn\"",
-            &[],
             "p.toml:2:10: unknown variant `jsn`, expected `human` or `json`; did you mean `json`?",
         );
-        check_refused(
-            "",
-            &[("PRUNELLA__LOG__LEVL", "info")],
+        check_variable_refused(
+            "PRUNELLA__LOG__LEVL",
+            "info",
             "PRUNELLA__LOG__LEVL: unknown field `levl`, expected `format` or `level`; did you mean `level`?",
         );
-        check_refused(
-            "",
-            &[("PRUNELLA__LOG__COLOUR", "info")],
+        check_variable_refused(
+            "PRUNELLA__LOG__COLOUR",
+            "info",
             "PRUNELLA__LOG__COLOUR: unknown field `colour`, expected `format` or `level`",
         );
     }
 
     #[test]
     fn a_value_of_the_wrong_kind_is_described_and_never_quoted() {
-        for (text, expected) in [
-            (
-                "[gateway.people]\nada = \"s3cret\"",
-                "p.toml:2:7: a section is expected here, not text",
-            ),
-            (
-                "[gateway.people.ada]\ntoken = 5353",
-                "p.toml:2:9: text in quotes is expected here, not a number",
-            ),
-            (
-                "[gateway.people.ada]\ntoken = \"s3cret",
-                "p.toml:2:16: invalid basic string, expected `\"`",
-            ),
-            (
-                "[kafka]\nproperties = \"sasl.password=s3cret\"",
-                "p.toml:2:14: a section is expected here, not text",
-            ),
-        ] {
-            check_refused(text, &[], expected);
-        }
-        check_refused(
-            "",
-            &[("PRUNELLA__RUNTIME__THREADS", "s3cret")],
+        check_file_refused(
+            "[gateway.people]\nada = \"s3cret\"",
+            "p.toml:2:7: a section is expected here, not text",
+        );
+        check_file_refused(
+            "[gateway.people.ada]\ntoken = 5353",
+            "p.toml:2:9: text in quotes is expected here, not a number",
+        );
+        check_file_refused(
+            "[gateway.people.ada]\ntoken = \"s3cret",
+            "p.toml:2:16: invalid basic string, expected `\"`",
+        );
+        check_file_refused(
+            "[kafka]\nproperties = \"sasl.password=s3cret\"",
+            "p.toml:2:14: a section is expected here, not text",
+        );
+        check_variable_refused(
+            "PRUNELLA__RUNTIME__THREADS",
+            "s3cret",
             "PRUNELLA__RUNTIME__THREADS: a number, 0 or more, is expected here, not text",
         );
-        check_refused(
-            "",
-            &[("PRUNELLA__RUNTIME", "x")],
+        check_variable_refused(
+            "PRUNELLA__RUNTIME",
+            "x",
             "PRUNELLA__RUNTIME: a section is expected here, not text",
         );
-        check_refused(
-            "",
-            &[("PRUNELLA__LOG__", "x")],
+    }
+
+    #[test]
+    fn a_variable_that_names_no_key_is_refused() {
+        check_variable_refused(
+            "PRUNELLA__LOG__",
+            "x",
             "PRUNELLA__LOG__ names no key: write PRUNELLA__SECTION__KEY",
         );
     }
