@@ -30,7 +30,7 @@ impl Default for ExecutorSettings {
         Self {
             margin_ms: 5_000,
             remember_ms: 3_600_000,
-            reads_in_flight: 256,
+            reads_in_flight: 512,
             acts: 5,
             probes: 5,
             unsent: 8,

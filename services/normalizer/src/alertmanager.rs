@@ -3,17 +3,19 @@
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
 //!
 //! Fields are read leniently: a type that drifts is taken as text, an unknown field of an alert is kept as an
-//! annotation. `groupLabels`, `commonLabels` and `commonAnnotations` repeat what every alert says itself.
+//! annotation, one of the payload as an annotation of its alerts. `groupLabels`, `commonLabels` and `commonAnnotations` repeat what every alert says itself.
 
 use std::borrow::Cow;
 
 use prunella_schemas::{AlertStatus, CowStr, Severity};
 use prunella_stream::{Digest, Rejection};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::draft::{Batch, Draft, Times};
 use crate::json::{Alerts, Json, Text};
-use crate::labels::{LabelMap, Labels, first};
+use crate::labels::{Annotations, LabelMap, Labels, first};
+use crate::object::Object;
 use crate::payload;
 use crate::source::Source;
 use crate::{time, words};
@@ -23,7 +25,7 @@ use crate::{time, words};
 pub(crate) struct Alertmanager;
 
 /// Name of the alert that stands for those that Alertmanager cut off (`max_alerts`): they must not be missed.
-const TRUNCATED: &str = "AlertmanagerTruncatedAlerts";
+pub(crate) const TRUNCATED: &str = "AlertmanagerTruncatedAlerts";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +42,17 @@ struct Webhook<'a> {
     external_url: Text<'a>,
     #[serde(borrow, default)]
     truncated_alerts: Text<'a>,
+    #[serde(default, rename = "version")]
+    _version: IgnoredAny,
+    // These repeat what every alert says itself.
+    #[serde(default, rename = "groupLabels")]
+    _group_labels: IgnoredAny,
+    #[serde(default, rename = "commonLabels")]
+    _common_labels: IgnoredAny,
+    #[serde(default, rename = "commonAnnotations")]
+    _common_annotations: IgnoredAny,
+    #[serde(borrow, flatten)]
+    unknown: Json<'a>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +63,7 @@ struct Alert<'a> {
     #[serde(borrow, default)]
     labels: Labels<'a>,
     #[serde(borrow, default)]
-    annotations: Labels<'a>,
+    annotations: Annotations<'a>,
     #[serde(borrow, default)]
     starts_at: Text<'a>,
     #[serde(borrow, default)]
@@ -85,6 +98,7 @@ impl Source for Alertmanager {
     fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection> {
         let webhook: Webhook<'_> =
             serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
+        let unknown = Object::of(webhook.unknown).unwrap_or_default();
         let group = Group {
             receiver: webhook.receiver.0.into(),
             group_key: webhook.group_key.0.into(),
@@ -93,7 +107,9 @@ impl Source for Alertmanager {
             truncated: webhook.truncated_alerts.0.parse().unwrap_or_default(),
         };
         for alert in webhook.alerts.map(|alerts| alerts.0).unwrap_or_default() {
-            batch.push(group.draft(alert))?;
+            let mut draft = group.draft(alert);
+            unknown.share(&mut draft, batch.alerts().is_empty());
+            batch.push(draft)?;
         }
         if group.truncated > 0 {
             let draft = group.truncated(batch);

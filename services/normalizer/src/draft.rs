@@ -7,11 +7,12 @@ use prunella_stream::{Digest, Millis, Rejection, decimal};
 
 use crate::Meta;
 use crate::labels::{self, LabelMap, first, host};
+use crate::object::Object;
 use crate::payload::{MAX_ALERTS, MAX_LABELS};
 use crate::words;
 
 /// The domain of an alert that names none.
-const DEFAULT_DOMAIN: &str = "default";
+pub(crate) const DEFAULT_DOMAIN: &str = "default";
 
 /// One alert as a format found it. What is left out is looked for among labels and annotations.
 #[derive(Debug, Default)]
@@ -43,6 +44,18 @@ pub(crate) struct Times {
 }
 
 impl<'a> Draft<'a> {
+    /// Adds a label, unless there is nothing to say or the source has given one of that name.
+    pub(crate) fn label(
+        &mut self,
+        name: impl Into<CowStr<'a>>,
+        value: Option<impl Into<CowStr<'a>>>,
+    ) {
+        let value = value.map(Into::into).filter(|value| !value.is_empty());
+        if let Some(value) = value {
+            self.labels.entry(name.into()).or_insert(value);
+        }
+    }
+
     /// Keeps a field that has no place of its own. An annotation of that name stays; the field then goes by
     /// `field.NAME`.
     pub(crate) fn keep(&mut self, name: impl Into<CowStr<'a>>, value: impl Into<CowStr<'a>>) {
@@ -92,6 +105,34 @@ impl<'a> Batch<'a> {
 
     pub(crate) fn into_alerts(self) -> Vec<BorrowedAlert<'a>> {
         self.alerts
+    }
+
+    /// Identity of a series from what its vendor names it by. Nothing, if that is nothing: it then follows from
+    /// the labels.
+    pub(crate) fn series(&self, parts: &[&str]) -> Option<CowStr<'a>> {
+        if parts.iter().all(|part| part.is_empty()) {
+            return None;
+        }
+        let mut all: Vec<&[u8]> = vec![b"vendor", self.source.as_bytes()];
+        all.extend(parts.iter().map(|part| part.as_bytes()));
+        Some(Digest::of(&all).hex().into())
+    }
+
+    /// Gives back the alerts from a position on.
+    pub(crate) fn forget_from(&mut self, position: usize) {
+        self.alerts.truncate(position);
+    }
+
+    /// Annotates the alerts from a position on with what stood around all of them, unless they have such an
+    /// annotation; all of it the first, the others with what is short.
+    pub(crate) fn note_from(&mut self, position: usize, around: &Object<'a>) {
+        for (index, alert) in self.alerts.iter_mut().skip(position).enumerate() {
+            for (name, text) in around.texts() {
+                if !text.is_empty() && (index == 0 || text.len() <= Object::SHORT) {
+                    alert.annotations.entry(name).or_insert(text);
+                }
+            }
+        }
     }
 
     /// Completes an alert and takes it in.

@@ -34,7 +34,7 @@ pub enum FieldMapError {
     )]
     NotAnObject,
     /// Its format is not built in.
-    #[error("the format {0} is not known; use alertmanager, zabbix or generic")]
+    #[error("the format {0} is not known; use one of {known}", known = crate::FORMATS.join(", "))]
     UnknownFormat(String),
     /// A vendor's format is what it is.
     #[error(

@@ -7,6 +7,7 @@ use crate::draft::{Batch, Draft, Times};
 use crate::field_map::{FieldMap, Target, walk};
 use crate::json::{Fields, Json};
 use crate::labels::{self, LabelMap, first};
+use crate::object::Object;
 use crate::payload;
 use crate::source::Source;
 use crate::{time, words};
@@ -48,7 +49,7 @@ impl Source for Generic {
         let json: Json<'_> = serde_json::from_str(text).map_err(|error| payload::refuse(&error))?;
         let items = self.items(&json)?;
         for (index, item) in items.iter().enumerate() {
-            let draft = self.draft(item, batch.source()).ok_or_else(|| {
+            let mut draft = self.draft(item, batch.source()).ok_or_else(|| {
                 Rejection::new(
                     "no_alert_name",
                     format!(
@@ -57,6 +58,7 @@ impl Source for Generic {
                     ),
                 )
             })?;
+            self.share(&json, items, &mut draft, index == 0);
             batch.push(draft)?;
         }
         if batch.alerts().is_empty() {
@@ -92,7 +94,31 @@ impl Generic {
         }
     }
 
-    fn draft(&self, item: &Json<'_>, source: &str) -> Option<Draft<'static>> {
+    /// Keeps what stands beside the list of alerts: all of it with the first, what is short with the others.
+    fn share(&self, json: &Json<'_>, items: &[Json<'_>], draft: &mut Draft<'_>, first: bool) {
+        let Json::Object(fields) = json else {
+            return;
+        };
+        let within = |value: &Json<'_>| match (&self.0.list, value) {
+            (None, Json::List(list)) => std::ptr::eq(list.as_slice(), items),
+            _ => false,
+        };
+        let led = self.0.list.as_ref().and_then(|path| path.first());
+        let alone = self.0.list.is_none() && !fields.values().any(within);
+        if alone {
+            return;
+        }
+        for (name, value) in fields {
+            let listed = within(value) || led.is_some_and(|step| step == name.as_ref());
+            let text = value.text();
+            if !listed && (first || text.len() <= Object::SHORT) {
+                draft.keep(name.to_string(), text);
+            }
+        }
+    }
+
+    /// The alert that an object is; nothing if it has no name.
+    pub(crate) fn draft(&self, item: &Json<'_>, source: &str) -> Option<Draft<'static>> {
         let Json::Object(fields) = item else {
             return None;
         };

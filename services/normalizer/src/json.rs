@@ -45,6 +45,27 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The value in memory of its own.
+    pub(crate) fn into_static(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Integer(value) => Json::Integer(value),
+            Self::Unsigned(value) => Json::Unsigned(value),
+            Self::Float(value) => Json::Float(value),
+            Self::Text(text) => Json::Text(Cow::Owned(text.into_owned())),
+            Self::List(items) => Json::List(items.into_iter().map(Json::into_static).collect()),
+            Self::Object(fields) => {
+                let fields = fields.into_iter();
+                Json::Object(
+                    fields
+                        .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_static()))
+                        .collect(),
+                )
+            }
+        }
+    }
+
     /// The text of a text or a number; nothing for what is no single word.
     pub(crate) fn word(&self) -> Option<String> {
         match self {

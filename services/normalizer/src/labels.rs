@@ -93,6 +93,59 @@ fn too_many<E: de::Error>() -> E {
     ))
 }
 
+/// Annotations, which a source may also send as a single text: it is then the description.
+#[derive(Debug, Default)]
+pub(crate) struct Annotations<'a>(pub(crate) LabelMap<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnnotationsVisitor)
+    }
+}
+
+struct AnnotationsVisitor;
+
+impl AnnotationsVisitor {
+    fn one<'a>(text: CowStr<'a>) -> Annotations<'a> {
+        let filled = Some(text).filter(|text| !text.is_empty()).into_iter();
+        Annotations(filled.map(|text| ("description".into(), text)).collect())
+    }
+}
+
+/// Anything but a map is what a single text would be.
+macro_rules! as_text {
+    ($($visit:ident($value:ty))*) => {
+        $(fn $visit<E: de::Error>(self, value: $value) -> Result<Self::Value, E> {
+            let Text(text) = Text::deserialize(de::IntoDeserializer::into_deserializer(value))?;
+            Ok(Self::one(text.into_owned().into()))
+        })*
+    };
+}
+
+impl<'de> Visitor<'de> for AnnotationsVisitor {
+    type Value = Annotations<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of annotations")
+    }
+
+    as_text! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Annotations::default())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        let Text(text) = Text::deserialize(de::value::SeqAccessDeserializer::new(items))?;
+        Ok(Self::one(text.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Self::Value, A::Error> {
+        let labels = Labels::deserialize(de::value::MapAccessDeserializer::new(entries))?;
+        Ok(Annotations(labels.0))
+    }
+}
+
 /// Labels from a value of unknown shape: an object, a list of `{tag, value}` (or `key`, `name`), or a list of
 /// `name:value` words. A name that occurs more than once keeps all its values, in their order, with a comma in
 /// between.
@@ -111,6 +164,7 @@ pub(crate) fn from_json(json: &Json<'_>) -> Option<LabelMap<'static>> {
         Json::List(items) => {
             for item in items {
                 let (name, value) = pair(item)?;
+                more_of(item, &name, &mut labels);
                 labels
                     .entry(name)
                     .and_modify(|values: &mut String| {
@@ -129,6 +183,19 @@ pub(crate) fn from_json(json: &Json<'_>) -> Option<LabelMap<'static>> {
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
     )
+}
+
+/// What a pair says beside its name and value.
+fn more_of(item: &Json<'_>, name: &str, labels: &mut BTreeMap<String, String>) {
+    const KNOWN: &[&str] = &["tag", "key", "name", "value"];
+    let Json::Object(fields) = item else {
+        return;
+    };
+    for (key, value) in fields {
+        if !KNOWN.contains(&key.as_ref()) {
+            labels.insert(format!("{name}.{key}"), value.text());
+        }
+    }
 }
 
 fn pair(item: &Json<'_>) -> Option<(String, String)> {

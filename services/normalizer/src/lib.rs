@@ -7,13 +7,16 @@
 mod alertmanager;
 mod draft;
 mod field_map;
+mod format;
 mod generic;
 mod json;
 mod labels;
+mod object;
 mod payload;
 mod source;
 mod stage;
 mod time;
+mod vendors;
 mod words;
 mod zabbix;
 
@@ -21,8 +24,9 @@ use prunella_schemas::{BorrowedAlert, CowStr, NormalizedAlert};
 use prunella_stream::{Millis, Rejection};
 
 pub use field_map::FieldMapError;
+pub use format::{FORMATS, Format, TABLE};
 pub use payload::{MAX_ALERTS, MAX_DEPTH, MAX_LABELS, MAX_PAYLOAD_BYTES};
-pub use source::{FORMATS, Sources, SourcesError};
+pub use source::{Sources, SourcesError};
 pub use stage::{Normalizer, NormalizerInput, NormalizerIo, NormalizerState, RawAlert};
 
 /// Header of a raw record: the source's name as the gateway authenticated it.
@@ -75,9 +79,11 @@ pub fn normalize_borrowed<'a>(
     meta: &'a Meta<'a>,
     sources: &Sources,
 ) -> Result<Vec<BorrowedAlert<'a>>, Rejection> {
-    let text = payload::text_of(content_type, payload)?;
+    let format = sources.format(source);
+    let takes = |content_type: &str| format.takes(content_type);
+    let text = payload::text_of(content_type, &takes, payload)?;
     let mut batch = draft::Batch::new(source, meta);
-    sources.format(source).normalize(text, &mut batch)?;
+    format.normalize(text, &mut batch)?;
     Ok(batch.into_alerts())
 }
 
@@ -92,6 +98,8 @@ pub fn ordering_key(
     payload: &[u8],
     sources: &Sources,
 ) -> Result<Option<String>, Rejection> {
-    let text = payload::text_of(content_type, payload)?;
-    sources.format(source).ordering_key(text)
+    let format = sources.format(source);
+    let takes = |content_type: &str| format.takes(content_type);
+    let text = payload::text_of(content_type, &takes, payload)?;
+    format.ordering_key(text)
 }

@@ -17,6 +17,7 @@ pub const MAX_ALERTS: usize = 10_000;
 /// `too_large`, `content_type`, `invalid_utf8`, `empty`.
 pub(crate) fn text_of<'a>(
     content_type: Option<&str>,
+    takes: &dyn Fn(&str) -> bool,
     payload: &'a [u8],
 ) -> Result<&'a str, Rejection> {
     if payload.len() > MAX_PAYLOAD_BYTES {
@@ -29,7 +30,7 @@ pub(crate) fn text_of<'a>(
             ),
         ));
     }
-    if let Some(content_type) = content_type.filter(|content_type| !is_json(content_type)) {
+    if let Some(content_type) = content_type.filter(|content_type| !takes(content_type)) {
         return Err(Rejection::new(
             "content_type",
             format!(
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     fn check(content_type: Option<&str>, payload: &[u8], expected: Result<&str, &str>) {
-        let seen = text_of(content_type, payload);
+        let seen = text_of(content_type, &is_json, payload);
         let seen = seen.as_ref().map(|text| *text).map_err(|rejection| {
             assert!(!rejection.detail.is_empty());
             rejection.class.as_ref()

@@ -7,24 +7,30 @@ use std::sync::Arc;
 use prunella_stream::Rejection;
 use serde_json::Value;
 
-use crate::alertmanager::Alertmanager;
 use crate::draft::Batch;
 use crate::field_map::{FieldMap, FieldMapError};
+use crate::format::{self, TABLE};
 use crate::generic::Generic;
-use crate::zabbix::Zabbix;
+use crate::payload;
+use crate::vendors::Vendor;
 
 /// How one kind of system says what it has to say.
 pub(crate) trait Source: Send + Sync + fmt::Debug {
     /// The format's name.
     fn name(&self) -> &'static str;
+    /// Whether a payload of this media type may be of the format.
+    fn takes(&self, content_type: &str) -> bool {
+        payload::is_json(content_type)
+    }
+    /// The format as one that reads objects, if it is.
+    fn vendor(&'static self) -> Option<&'static Vendor> {
+        None
+    }
     /// What keeps payloads about the same thing in order; see [`crate::ordering_key`].
     fn ordering_key(&self, text: &str) -> Result<Option<String>, Rejection>;
     /// Takes every alert of the payload into the batch, in its order.
     fn normalize<'a>(&self, text: &'a str, batch: &mut Batch<'a>) -> Result<(), Rejection>;
 }
-
-/// The formats that are built in, by name.
-pub const FORMATS: &[&str] = &["alertmanager", "zabbix", "generic"];
 
 /// Which format each source sends.
 ///
@@ -32,8 +38,17 @@ pub const FORMATS: &[&str] = &["alertmanager", "zabbix", "generic"];
 /// after, alone or with something added (`alertmanager`, `alertmanager-eu`, `zabbix.lab`), and else `generic`.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    described: BTreeMap<String, Arc<dyn Source>>,
+    described: BTreeMap<String, Described>,
     generic: Arc<dyn Source>,
+}
+
+/// What a description says a source is.
+#[derive(Clone, Debug)]
+enum Described {
+    /// A format that is built in.
+    Vendor(&'static dyn Source),
+    /// Any JSON.
+    Fields(Arc<Generic>),
 }
 
 impl Default for Sources {
@@ -79,18 +94,18 @@ impl Sources {
 
     pub(crate) fn format(&self, source: &str) -> &dyn Source {
         if let Some(described) = self.described.get(source) {
-            return described.as_ref();
+            return match described {
+                Described::Vendor(source) => *source,
+                Described::Fields(generic) => generic.as_ref(),
+            };
         }
-        let end = source.find(['-', '_', '.']).unwrap_or(source.len());
-        match &source[..end] {
-            "alertmanager" => &Alertmanager,
-            "zabbix" => &Zabbix,
-            _ => self.generic.as_ref(),
-        }
+        format::named(source)
+            .and_then(|format| format.source)
+            .unwrap_or(self.generic.as_ref())
     }
 }
 
-fn parse_one(description: &Value) -> Result<Arc<dyn Source>, FieldMapError> {
+fn parse_one(description: &Value) -> Result<Described, FieldMapError> {
     let Value::Object(fields) = description else {
         return Err(FieldMapError::NotAnObject);
     };
@@ -99,14 +114,15 @@ fn parse_one(description: &Value) -> Result<Arc<dyn Source>, FieldMapError> {
         Some(Value::String(format)) => format,
         Some(other) => return Err(FieldMapError::UnknownFormat(other.to_string())),
     };
-    match format {
-        "generic" => Ok(Arc::new(Generic(FieldMap::parse(fields)?))),
-        "alertmanager" | "zabbix" if fields.len() > 1 => {
-            Err(FieldMapError::NothingToDescribe(format.to_owned()))
-        }
-        "alertmanager" => Ok(Arc::new(Alertmanager)),
-        "zabbix" => Ok(Arc::new(Zabbix)),
-        other => Err(FieldMapError::UnknownFormat(other.to_owned())),
+    let Some(known) = TABLE.iter().find(|known| known.name == format) else {
+        return Err(FieldMapError::UnknownFormat(format.to_owned()));
+    };
+    match known.source {
+        None => Ok(Described::Fields(Arc::new(Generic(FieldMap::parse(
+            fields,
+        )?)))),
+        Some(_) if fields.len() > 1 => Err(FieldMapError::NothingToDescribe(format.to_owned())),
+        Some(source) => Ok(Described::Vendor(source)),
     }
 }
 
@@ -115,6 +131,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::format::FORMATS;
 
     fn parse(described: Value) -> Result<Sources, SourcesError> {
         let described: BTreeMap<String, Value> = serde_json::from_value(described).unwrap();
@@ -151,7 +168,7 @@ mod tests {
     fn every_mistake_is_told_at_once() {
         let error = parse(json!({
             "a": 7,
-            "b": {"format": "nagios"},
+            "b": {"format": "carrier-pigeon"},
             "c": {"format": "zabbix", "fields": {}},
             "d": {"fields": {}},
         }))

@@ -43,7 +43,9 @@ impl StreamThread {
                 self.machine.reply(Reply::Done);
                 return;
             }
+            self.shared.watchdog.begin(&self.id);
             let mut reply = self.execute(command);
+            self.shared.watchdog.end(&self.id);
             if reply == Reply::Retriable {
                 repeats += 1;
                 if repeats > REPEATS {

@@ -21,6 +21,7 @@ mod restore;
 mod runtime;
 mod stream_thread;
 mod takeover;
+mod watchdog;
 mod wire;
 
 pub use broadcast::{Broadcast, BroadcastRecord};

@@ -21,6 +21,7 @@ use crate::kafka::client_config;
 use crate::metrics::Metrics;
 use crate::rebalance::RebalanceContext;
 use crate::stream_thread::{Batch, StreamThread};
+use crate::watchdog::{self, Watchdog};
 use crate::wire::Framing;
 
 /// Makes a stage's task for a partition.
@@ -76,6 +77,11 @@ pub enum RuntimeError {
     /// Kafka says no.
     #[error("kafka: {0}; `prunella doctor` finds out more")]
     Kafka(#[from] KafkaError),
+    /// A call of the client library does not come back.
+    #[error(
+        "a call of the Kafka client in `{0}` has not come back for 30 s although its limit is 6 s; this process ends, and whoever started it should start it again: it goes on where its last commit was"
+    )]
+    Stuck(String),
     /// A thread died.
     #[error("a stream thread panicked: {0}; please report it")]
     Panicked(String),
@@ -135,6 +141,7 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) framing: Framing,
     pub(crate) stop: AtomicBool,
+    pub(crate) watchdog: Watchdog,
     /// When the process began: makes the tokens of its releases its own.
     pub(crate) started: i64,
 }
@@ -184,6 +191,7 @@ impl Runtime {
             health: Arc::default(),
             framing,
             stop: AtomicBool::new(false),
+            watchdog: Watchdog::default(),
             started: wall_millis(),
             config,
         });
@@ -192,6 +200,7 @@ impl Runtime {
             threads: Vec::new(),
         };
         runtime.start_broadcast()?;
+        runtime.start_watchdog()?;
         for stage in stages {
             for thread in 0..runtime.shared.config.threads {
                 if let Err(error) = runtime.start_thread(&stage, thread) {
@@ -218,11 +227,32 @@ impl Runtime {
     pub fn stop(self) {
         self.request_stop();
         for thread in self.threads {
+            // Whoever is stuck would be waited for in vain; the end of the process ends it.
+            if matches!(self.shared.health.failure(), Some(RuntimeError::Stuck(_))) {
+                break;
+            }
             if thread.join().is_err() {
                 tracing::error!("a stream thread panicked");
             }
         }
         self.shared.broadcast.stop();
+    }
+
+    fn start_watchdog(&mut self) -> Result<(), RuntimeError> {
+        let shared = Arc::clone(&self.shared);
+        let spawned = std::thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn(move || {
+                while !shared.stop.load(Ordering::SeqCst) {
+                    std::thread::sleep(watchdog::LOOK);
+                    if let Some(thread) = shared.watchdog.look() {
+                        return shared.health.fail(RuntimeError::Stuck(thread));
+                    }
+                }
+            });
+        spawned
+            .map(drop)
+            .map_err(|error| RuntimeError::Panicked(error.to_string()))
     }
 
     fn start_broadcast(&mut self) -> Result<(), RuntimeError> {
