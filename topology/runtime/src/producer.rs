@@ -115,7 +115,11 @@ impl Client {
             .set("queue.buffering.max.kbytes", "1048576")
             .set("delivery.report.only.error", "true")
             .set("retry.backoff.ms", "5")
-            .set("retry.backoff.max.ms", "20");
+            .set("retry.backoff.max.ms", "20")
+            // While a group's coordinator moves, the client library gives up asking for it after two tries and goes
+            // on only when the state of some connection changes, whatever the call's time limit says: seen to wait
+            // for minutes after a broker's restart. An idle connection that is closed is such a change.
+            .set("connections.max.idle.ms", "8000");
         if guarantee == Guarantee::ExactlyOnce {
             config
                 .set("transactional.id", id)
