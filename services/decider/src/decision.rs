@@ -1,7 +1,7 @@
 //! The record that a verdict becomes.
 
 use prunella_schemas::{BorrowedAlert, BorrowedDecision, CowStr, Outcome, RawRef};
-use prunella_stream::{Digest, Millis, decimal};
+use prunella_stream::{Digest, Millis};
 
 use crate::judge::Verdict;
 
@@ -57,13 +57,13 @@ pub(crate) fn decision<'a>(
 
 /// A digest of the root raw record and the knowledge, never of time, attempts or derived offsets.
 fn id<S: AsRef<str>>(root: &RawRef<S>, knowledge_digest: &str) -> String {
-    let (mut partition, mut offset, mut index) = ([0; 20], [0; 20], [0; 20]);
+    let [mut partition, mut offset, mut index] = [itoa::Buffer::new(); 3];
     Digest::of(&[
         b"decision",
         root.topic.as_ref().as_bytes(),
-        decimal(i64::from(root.partition), &mut partition),
-        decimal(root.offset, &mut offset),
-        decimal(i64::from(root.index), &mut index),
+        partition.format(root.partition).as_bytes(),
+        offset.format(root.offset).as_bytes(),
+        index.format(root.index).as_bytes(),
         knowledge_digest.as_bytes(),
     ])
     .hex()

@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 
 use prunella_schemas::{AlertStatus, BorrowedAlert, CowStr, RawRef, Severity};
-use prunella_stream::{Digest, Millis, Rejection, decimal};
+use prunella_stream::{Digest, Millis, Rejection};
 
 use crate::Meta;
 use crate::labels::{self, LabelMap, first, host};
@@ -243,14 +243,13 @@ impl<'a> Place<'a> {
     }
 
     fn alert_id(&self, index: i32) -> String {
-        let mut digits = [[0; 20]; 3];
-        let [partition, offset, place] = &mut digits;
+        let [mut partition, mut offset, mut place] = [itoa::Buffer::new(); 3];
         Digest::of(&[
             b"alert",
             self.topic.as_bytes(),
-            decimal(i64::from(self.partition), partition),
-            decimal(self.offset, offset),
-            decimal(i64::from(index), place),
+            partition.format(self.partition).as_bytes(),
+            offset.format(self.offset).as_bytes(),
+            place.format(index).as_bytes(),
         ])
         .hex()
     }

@@ -131,10 +131,7 @@ impl StreamThread {
     /// would not be fenced by the group.
     fn send_offsets(&mut self) -> Reply {
         let begun = boot_millis();
-        let offsets = match self
-            .offsets(&Mark::owner(&self.id, self.changelog.partitions), |slot| {
-                slot.touched
-            }) {
+        let offsets = match self.offsets(&self.owner_mark(), |slot| slot.touched) {
             Ok(offsets) => offsets,
             Err(error) => {
                 tracing::warn!(stage = self.spec.app, %error, "offsets cannot be written down");
@@ -167,6 +164,11 @@ impl StreamThread {
             self.commit_begun = begun;
         }
         reply
+    }
+
+    /// The mark of what this thread owns.
+    pub(crate) fn owner_mark(&self) -> String {
+        Mark::owner(&self.id, self.changelog.partitions)
     }
 
     /// The next offsets wanted, under a mark.
@@ -250,8 +252,7 @@ impl StreamThread {
         if self.has_lost_membership() || self.consumer.context().has_event() {
             return Member::Lost;
         }
-        let Ok(offsets) = self.offsets(&Mark::owner(&self.id, self.changelog.partitions), |_| true)
-        else {
+        let Ok(offsets) = self.offsets(&self.owner_mark(), |_| true) else {
             return Member::Unknown;
         };
         if offsets.count() == 0 {

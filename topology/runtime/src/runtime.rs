@@ -228,13 +228,14 @@ impl Runtime {
         self.request_stop();
         for thread in self.threads {
             // Whoever is stuck would be waited for in vain; the end of the process ends it.
-            if matches!(self.shared.health.failure(), Some(RuntimeError::Stuck(_))) {
-                break;
+            while !thread.is_finished() && !self.shared.watchdog.is_stuck() {
+                std::thread::sleep(Duration::from_millis(5));
             }
-            if thread.join().is_err() {
+            if thread.is_finished() && thread.join().is_err() {
                 tracing::error!("a stream thread panicked");
             }
         }
+        self.shared.watchdog.end_all();
         self.shared.broadcast.stop();
     }
 
@@ -243,7 +244,7 @@ impl Runtime {
         let spawned = std::thread::Builder::new()
             .name("watchdog".to_owned())
             .spawn(move || {
-                while !shared.stop.load(Ordering::SeqCst) {
+                while !shared.watchdog.is_over() {
                     std::thread::sleep(watchdog::LOOK);
                     if let Some(thread) = shared.watchdog.look() {
                         return shared.health.fail(RuntimeError::Stuck(thread));

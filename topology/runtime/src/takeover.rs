@@ -67,10 +67,7 @@ impl StreamThread {
         self.consumer.pause(&assignment)?;
         self.fill_slots(&side, partitions, &standings)?;
         // Only now: a mark written before the refusal of lost offsets would pass for an owner's at the next start.
-        self.mark(
-            &standings,
-            &Mark::owner(&self.id, self.changelog.partitions),
-        )?;
+        self.mark(&standings, &self.owner_mark())?;
         self.learn()?;
         if self.leaked {
             self.consumer.assign(&assignment)?;

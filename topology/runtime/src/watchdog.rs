@@ -3,6 +3,7 @@
 //! interrupt it; a process that ends and is started again goes on where the last commit was.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const LOOKS: u32 = 30;
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     calls: Mutex<BTreeMap<String, Call>>,
+    stuck: AtomicBool,
+    over: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +36,20 @@ impl Watchdog {
     /// It came back.
     pub(crate) fn end(&self, thread: &str) {
         self.set(thread, false);
+    }
+
+    /// True once a call was found stuck.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::SeqCst)
+    }
+
+    /// No thread is left that could be stuck.
+    pub(crate) fn end_all(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 
     fn set(&self, thread: &str, under_way: bool) {
@@ -55,6 +72,7 @@ impl Watchdog {
             call.looks += 1;
             if call.looks > LOOKS {
                 stuck = Some(thread.clone());
+                self.stuck.store(true, Ordering::SeqCst);
             }
         }
         stuck
@@ -76,7 +94,9 @@ mod tests {
             assert_eq!(watchdog.look(), None);
         }
         watchdog.end("quick");
+        assert!(!watchdog.is_stuck());
         assert_eq!(watchdog.look().as_deref(), Some("slow"));
+        assert!(watchdog.is_stuck());
         watchdog.end("slow");
         assert_eq!(watchdog.look(), None);
     }

@@ -68,26 +68,6 @@ impl Digest {
     }
 }
 
-/// A number as `to_string` writes it, without its memory.
-#[must_use]
-pub fn decimal(value: i64, buffer: &mut [u8; 20]) -> &[u8] {
-    let mut left = value.unsigned_abs();
-    let mut start = buffer.len();
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + u8::try_from(left % 10).unwrap_or_default();
-        left /= 10;
-        if left == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        start -= 1;
-        buffer[start] = b'-';
-    }
-    &buffer[start..]
-}
-
 impl fmt::Debug for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.hex())
@@ -116,14 +96,6 @@ impl Codec for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_written_as_they_always_are() {
-        for value in [0, 7, -7, 1_234_567_890, i64::MAX, i64::MIN] {
-            let mut buffer = [0; 20];
-            assert_eq!(decimal(value, &mut buffer), value.to_string().as_bytes());
-        }
-    }
 
     #[test]
     fn hex_reads_back() {

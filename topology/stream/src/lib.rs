@@ -26,7 +26,7 @@ mod window;
 pub use cell::Cell;
 pub use codec::{Codec, CodecFailure};
 pub use context::Context;
-pub use digest::{Digest, decimal};
+pub use digest::Digest;
 pub use effect::{Completion, EffectId, EffectRequest, OpenEffect};
 pub use io::{Emit, FromRecord, Io, Source, SourceKind};
 pub use output::{Output, Outputs, Sink};
